@@ -1,0 +1,40 @@
+# `make demo` and `make test` are all a new user needs; both make .venv if it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint types clean constraints
+
+help:
+	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
+	@echo "make test    all tests"
+	@echo "make lint    ruff (style and formatting) and mypy (types)"
+	@echo "make clean   remove the environment and everything that was built"
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
+	  { echo "bimixed needs Python 3.12 or later; '$(PYTHON)' is $$($(PYTHON) --version)."; \
+	    echo "Name another one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m bimixed.demo out
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -1,0 +1,338 @@
+"""Weighted cross-products of the design: all that either engine needs of the rows.
+
+Fixed effects and response enter in an orthogonal basis. With W the weights, Q the orthonormal
+columns of W^½X = Q·R_X and e the residuals of weighted least squares, the columns used are [Q e]:
+they lose no digits to a large mean or to collinearity, and X'WX, X'Wy become I and 0. Coefficients
+in that basis, γ, give β = β_ols + R_X⁻¹γ.
+
+Order of the factors. The first factor has the most coefficients. It and the factors it is nested in
+(each one nested in the next) make the *chain*: eliminating one leaves the next block-diagonal. The
+other factors, crossed with the chain, make the *trailing* part, which fills in and is kept dense.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from bimixed.covariance import Array, CovarianceTemplate
+from bimixed.design import Design, RandomFactor
+from bimixed.design.random_effects import sparse_values
+from bimixed.exceptions import FitError
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class FixedBasis:
+    """Orthogonal coordinates of the fixed effects.
+
+    Attributes
+    ----------
+    R : (p, p) array
+        Upper triangular, W^½X = Q·R.
+    beta_ols : (p,) array
+        Weighted least-squares coefficients.
+    rss : float
+        Weighted residual sum of squares of that fit.
+    total : float
+        Weighted sum of squares of the response about its mean: the scale of ``rss``.
+    """
+
+    R: Array
+    beta_ols: Array
+    rss: float
+    total: float
+
+    @property
+    def log_det(self) -> float:
+        """log |X'WX|."""
+        return 2.0 * float(np.sum(np.log(np.abs(np.diag(self.R)))))
+
+    def coefficients(self, gamma: Array) -> Array:
+        """γ → β."""
+        return self.beta_ols + self.linear(gamma)
+
+    def linear(self, gamma: Array) -> Array:
+        """R⁻¹γ, for one or several columns."""
+        if len(self.R) == 0:
+            return np.zeros(gamma.shape)
+        return scipy.linalg.solve_triangular(self.R, gamma, check_finite=False)
+
+
+@dataclass(frozen=True)
+class ChainFactor:
+    """A factor that stays block-diagonal when those before it are eliminated.
+
+    Attributes
+    ----------
+    place : int
+        Which factor of the design it is.
+    template : CovarianceTemplate
+    A : (L, K, K) array
+        Z'WZ of each level.
+    ZR : (L, K, p + 1) array
+        Z'W[Q e] of each level.
+    parents : list of (L,) int arrays
+        Level of each *later* chain factor that this one's levels belong to.
+    N : list of (L, K, K') arrays
+        Z'WZ' with each later chain factor, at the parent's level.
+    rows, columns : (pairs,) int arrays
+        Which levels occur together with which trailing columns, sorted by row.
+    C : (pairs, K) array
+        Z'WZ of these.
+    maps : list of (pairs,) int arrays
+        For each later chain factor, which of *its* pairs each of these belongs to.
+    """
+
+    place: int
+    template: CovarianceTemplate
+    A: Array
+    ZR: Array
+    parents: list[Ints]
+    N: list[Array]
+    rows: Ints
+    columns: Ints
+    C: Array
+    maps: list[Ints]
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.A)
+
+
+@dataclass(frozen=True)
+class TrailingFactor:
+    """A factor of the dense part: it holds columns ``start`` to ``start + L·K``."""
+
+    place: int
+    template: CovarianceTemplate
+    start: int
+    n_levels: int
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.start, self.start + self.n_levels * self.template.size)
+
+
+@dataclass(frozen=True)
+class CrossProducts:
+    """Sufficient statistics of the linear mixed model.
+
+    Attributes
+    ----------
+    n, p : int
+        Rows, and independent fixed-effects columns.
+    log_weights : float
+        Sum of the logarithms of the weights.
+    basis : FixedBasis
+    RR : (p + 1, p + 1) array
+        [Q e]'W[Q e].
+    chain : tuple of ChainFactor
+    trailing : tuple of TrailingFactor
+    S : (q, q) array
+        Z'WZ of the trailing factors.
+    ZR : (q, p + 1) array
+        Z'W[Q e] of the trailing factors.
+    """
+
+    n: int
+    p: int
+    log_weights: float
+    basis: FixedBasis
+    RR: Array
+    chain: tuple[ChainFactor, ...]
+    trailing: tuple[TrailingFactor, ...]
+    S: Array
+    ZR: Array
+
+    @property
+    def templates(self) -> list[CovarianceTemplate]:
+        """Templates of the factors in the design's order."""
+        by_place = {f.place: f.template for f in self.chain}
+        by_place |= {f.place: f.template for f in self.trailing}
+        return [by_place[place] for place in sorted(by_place)]
+
+
+def cross_products(design: Design) -> CrossProducts:
+    """Reduce a design to its cross-products; the rows are not needed afterwards.
+
+    Raises
+    ------
+    FitError
+        If the fixed effects alone fit the response exactly, or use up every row.
+    """
+    weights = design.weights
+    root = None if weights is None else np.sqrt(weights)
+    y = design.y if design.offset is None else design.y - design.offset
+    basis, Qe = _fixed_basis(design.X_kept, y, root)
+    n, p = len(y), len(basis.R)
+    if n <= p:
+        raise FitError(
+            f"{p} fixed coefficients for {n} rows leave nothing to estimate variances from; "
+            "use fewer fixed effects or more data."
+        )
+    if basis.rss <= 1e-24 * max(basis.total, np.finfo(float).tiny):
+        raise FitError(
+            "The fixed effects fit the response exactly: no residual variance is left to split "
+            "between groups and rows. Remove the predictors that determine the response."
+        )
+    # Random-effects values carry the root of the weights too, so that plain products are weighted.
+    values = [f.values if root is None else f.values * root[:, None] for f in design.factors]
+    chain_order, trailing_order = _elimination_order(design.factors)
+    trailing = _trailing_factors(design.factors, trailing_order)
+    Zt = _trailing_matrix(design.factors, values, trailing_order, n)
+    return CrossProducts(
+        n=n,
+        p=p,
+        log_weights=0.0 if weights is None else float(np.sum(np.log(weights))),
+        basis=basis,
+        RR=Qe.T @ Qe,
+        chain=_chain_factors(design.factors, values, chain_order, Zt, Qe),
+        trailing=trailing,
+        S=(Zt.T @ Zt).toarray(),
+        ZR=Zt.T @ Qe,
+    )
+
+
+def _fixed_basis(X: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Array]:
+    """Basis and [Q e] (both times the root of the weights)."""
+    if root is not None:
+        X, y = X * root[:, None], y * root
+    centre = root if root is not None else np.ones(len(y))
+    mean = (centre @ y) / (centre @ centre)
+    total = float(np.sum((y - mean * centre) ** 2))
+    if X.shape[1] == 0:
+        return FixedBasis(np.zeros((0, 0)), np.zeros(0), float(y @ y), total), y[:, None].copy()
+    Q, R = np.linalg.qr(X)
+    coefficients = Q.T @ y
+    e = y - Q @ coefficients
+    again = Q.T @ e  # a second projection removes what rounding left of a large mean
+    e -= Q @ again
+    beta = scipy.linalg.solve_triangular(R, coefficients + again, check_finite=False)
+    return FixedBasis(R, beta, float(e @ e), total), np.column_stack([Q, e])
+
+
+def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:
+    """Places of the chain factors, in order, and of the trailing ones."""
+    order = sorted(range(len(factors)), key=lambda j: -factors[j].n_levels * factors[j].n_coefficients)
+    chain = order[:1]
+    for j in order[1:]:
+        if all(parent_levels(factors[i], factors[j]) is not None for i in chain):
+            chain.append(j)
+    return chain, [j for j in order if j not in chain]
+
+
+def parent_levels(inner: RandomFactor, outer: RandomFactor) -> Ints | None:
+    """The outer level of each inner level, or None where inner is not nested in outer."""
+    parent = np.zeros(inner.n_levels, dtype=np.intp)
+    parent[inner.codes] = outer.codes
+    return parent if np.array_equal(parent[inner.codes], outer.codes) else None
+
+
+def _trailing_factors(factors: Sequence[RandomFactor], order: list[int]) -> tuple[TrailingFactor, ...]:
+    trailing, start = [], 0
+    for j in order:
+        trailing.append(TrailingFactor(j, factors[j].template, start, factors[j].n_levels))
+        start = trailing[-1].columns.stop
+    return tuple(trailing)
+
+
+def _trailing_matrix(
+    factors: Sequence[RandomFactor], values: list[Array], order: list[int], n: int
+) -> sp.csc_array:
+    if not order:
+        return sp.csc_array((n, 0))
+    blocks = [sparse_values(factors[j].codes, values[j], factors[j].n_levels) for j in order]
+    return sp.csc_array(sp.hstack(blocks, format="csc"))
+
+
+def _chain_factors(
+    factors: Sequence[RandomFactor],
+    values: list[Array],
+    order: list[int],
+    Zt: sp.csc_array,
+    Qe: Array,
+) -> tuple[ChainFactor, ...]:
+    pairs = [_pairs(factors[j], values[j], Zt) for j in order]
+    chain = []
+    for position, j in enumerate(order):
+        factor, later = factors[j], order[position + 1 :]
+        codes, L = factor.codes, factor.n_levels
+        parents = [_required_parent(factor, factors[k]) for k in later]
+        rows, columns, C = pairs[position]
+        chain.append(
+            ChainFactor(
+                place=j,
+                template=factor.template,
+                A=_by_level(codes, L, values[j], values[j]),
+                ZR=_by_level(codes, L, values[j], Qe),
+                parents=parents,
+                N=[_by_level(codes, L, values[j], values[k]) for k in later],
+                rows=rows,
+                columns=columns,
+                C=C,
+                maps=[
+                    _pair_map(parent[rows], columns, *pairs[position + 1 + i][:2], Zt.shape[1])
+                    for i, parent in enumerate(parents)
+                ],
+            )
+        )
+    return tuple(chain)
+
+
+def _required_parent(inner: RandomFactor, outer: RandomFactor) -> Ints:
+    parent = parent_levels(inner, outer)
+    if parent is None:
+        raise AssertionError("chain factors are nested by construction")
+    return parent
+
+
+def _by_level(codes: Ints, L: int, left: Array, right: Array) -> Array:
+    """Sum over the rows of each level of the outer products left ⊗ right, (L, K, K')."""
+    K, M = left.shape[1], right.shape[1]
+    if K * M <= 16:
+        out = np.empty((L, K, M))
+        for a in range(K):
+            for b in range(M):
+                if right is left and b < a:
+                    out[:, a, b] = out[:, b, a]
+                else:
+                    out[:, a, b] = np.bincount(codes, left[:, a] * right[:, b], minlength=L)
+        return out
+    Z = sparse_values(codes, left, L)
+    return np.ascontiguousarray((Z.T @ right).reshape(L, K, M))
+
+
+def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array) -> tuple[Ints, Ints, Array]:
+    """Levels and trailing columns that share rows, and their products (pairs, K)."""
+    K, L = factor.n_coefficients, factor.n_levels
+    if Zt.shape[1] == 0:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((0, K))
+    present = sp.csc_array((np.ones_like(Zt.data), Zt.indices, Zt.indptr), shape=Zt.shape)
+    occurs = sp.csr_array(sparse_values(factor.codes, np.ones((len(values), 1)), L).T @ present)
+    occurs.sort_indices()
+    rows = np.repeat(np.arange(L), np.diff(occurs.indptr)).astype(np.intp)
+    columns = occurs.indices.astype(np.intp)
+    C = np.empty((len(rows), K))
+    for a in range(K):
+        product = sp.csr_array(sparse_values(factor.codes, values[:, a : a + 1], L).T @ Zt)
+        product.sort_indices()
+        if product.nnz == len(rows):  # the pattern is the same where no value is zero
+            C[:, a] = product.data
+        else:
+            here = np.repeat(np.arange(L), np.diff(product.indptr))
+            place = _pair_map(here, product.indices.astype(np.intp), rows, columns, Zt.shape[1])
+            C[:, a] = 0.0
+            C[place, a] = product.data
+    return rows, columns, C
+
+
+def _pair_map(r: Ints, c: Ints, rows: Ints, columns: Ints, width: int) -> Ints:
+    """Positions of the pairs (r, c) in the sorted list of pairs (rows, columns)."""
+    return np.searchsorted(rows.astype(np.int64) * width + columns, r.astype(np.int64) * width + c).astype(
+        np.intp
+    )

@@ -1,0 +1,52 @@
+"""The fixed part: which of its columns are linearly independent."""
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from bimixed.covariance import Array
+
+RANK_TOLERANCE = 1e-7
+"""A column counts as dependent where less than this share of its length is left (R's tolerance)."""
+
+
+def independent_columns(X: Array) -> NDArray[np.intp]:
+    """Indices of the columns to keep, of collinear ones the earlier (R's limited pivoting).
+
+    Parameters
+    ----------
+    X : (n, p) array
+
+    Returns
+    -------
+    (rank,) int array, ascending
+    """
+    n, p = X.shape
+    if p == 0:
+        return np.arange(0)
+    lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
+    scaled = X / np.where(lengths > 0, lengths, 1.0)
+    if n >= p and lengths.all() and _clearly_full_rank(scaled):
+        return np.arange(p)
+    # Columns of R have the same dependences as those of X, and only p rows.
+    R = scipy.linalg.qr(scaled, mode="r", check_finite=False)[0][: min(n, p)]
+    kept: list[int] = []
+    basis = np.zeros((R.shape[0], 0))
+    for j in range(p):
+        rest = R[:, j]
+        for _ in range(2):  # twice is enough: Gram-Schmidt loses no digits then
+            rest = rest - basis @ (basis.T @ rest)
+        length = np.linalg.norm(rest)
+        if lengths[j] > 0 and length > RANK_TOLERANCE:
+            kept.append(j)
+            basis = np.column_stack([basis, rest / length])
+    return np.array(kept, dtype=np.intp)
+
+
+def _clearly_full_rank(scaled: Array) -> bool:
+    """A cheap sufficient test: pivots of the Gram matrix far from its rounding error."""
+    try:
+        pivots = np.diag(np.linalg.cholesky(scaled.T @ scaled))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(pivots.min() > 1e-4)

@@ -1,0 +1,147 @@
+"""Tables of any kind → the pandas columns a formula needs, and which rows can be used."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bimixed.exceptions import DataError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The used rows of the caller's table.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Columns of the formula, complete rows only, with a fresh RangeIndex.
+    index : pandas.Index
+        Index of the used rows in the caller's table.
+    kept : (n_total,) bool array
+        Which rows of the caller's table are used.
+    """
+
+    table: pd.DataFrame
+    index: pd.Index
+    kept: NDArray[np.bool_]
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out because a value is missing."""
+        return int(len(self.kept) - self.kept.sum())
+
+
+def column_names(data: Any) -> list[str]:
+    """Names of the columns of any supported table."""
+    if isinstance(data, Mapping):
+        return [str(name) for name in data]
+    if isinstance(data, pd.DataFrame):
+        return [str(name) for name in data.columns]
+    return list(_narwhals(data).columns)
+
+
+def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
+    """The named columns of any supported table, as a pandas frame that shares no writable data."""
+    columns = list(columns)
+    if isinstance(data, pd.DataFrame):
+        _refuse_duplicates(data, columns)
+        return data[columns].copy(deep=False)
+    if isinstance(data, Mapping):
+        try:
+            return pd.DataFrame({name: data[name] for name in columns})
+        except ValueError as error:
+            lengths = {name: np.size(data[name]) for name in columns}
+            raise DataError(
+                f"The columns of the data have different lengths: {lengths}. "
+                "Give every column one value per row."
+            ) from error
+    return _narwhals(data).select(columns).to_pandas()
+
+
+def _narwhals(data: Any) -> nw.DataFrame[Any]:
+    try:
+        return nw.from_native(data, eager_only=True)
+    except TypeError as error:
+        raise DataError(
+            f"data is a {type(data).__name__}; give a pandas, polars or pyarrow table, or a dict of columns."
+        ) from error
+
+
+def _refuse_duplicates(data: pd.DataFrame, columns: list[str]) -> None:
+    if data.columns.is_unique:
+        return
+    counts = data.columns.value_counts()
+    twice = [name for name in columns if counts.get(name, 0) > 1]
+    if twice:
+        raise DataError(f"Column {twice[0]!r} stands more than once in the data; rename one of them.")
+
+
+def require_columns(available: list[str], wanted: Mapping[str, str]) -> None:
+    """Raise for the first wanted column that isn't there.
+
+    Parameters
+    ----------
+    available : list of str
+    wanted : mapping
+        Name of the column → where it is used, such as ``"group of (1 | county)"``.
+    """
+    for name, place in wanted.items():
+        if name in available:
+            continue
+        close = difflib.get_close_matches(name, available, n=3, cutoff=0.6)
+        hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        shown = ", ".join(available[:12]) + (", …" if len(available) > 12 else "")
+        raise DataError(
+            f"No column {name!r} in the data ({place}). {hint} The data have: {shown}.".replace("  ", " ")
+        )
+
+
+def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_action: str) -> Frame:
+    """Drop rows where any column is missing, or refuse to.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        All columns that the formula uses.
+    extra : mapping
+        Arrays given beside the table (weights, offset): name → values.
+    na_action : {"drop", "raise"}
+    """
+    if na_action not in ("drop", "raise"):
+        raise DataError(f"na_action is {na_action!r}; it can be 'drop' or 'raise'.")
+    if len(table) == 0:
+        raise DataError("The data have no rows; give at least as many as there are coefficients.")
+    missing = {name: table[name].isna().to_numpy() for name in table.columns}
+    missing |= {name: pd.isna(values) for name, values in extra.items()}
+    for name, mask in missing.items():
+        if mask.all():
+            raise DataError(
+                f"Every value of {name!r} is missing, so no row can be used. "
+                "Leave the column out of the formula or fill it."
+            )
+    dropped = np.zeros(len(table), dtype=bool)
+    for mask in missing.values():
+        dropped |= mask
+    counts = {name: int(mask.sum()) for name, mask in missing.items() if mask.any()}
+    told = ", ".join(f"{name} ({count} missing)" for name, count in counts.items())
+    if dropped.all():
+        raise DataError(
+            f"No rows are left: every row misses a value in one of these columns: {told}. "
+            "Fill values or leave columns out of the formula."
+        )
+    if na_action == "raise" and dropped.any():
+        raise DataError(
+            f"{int(dropped.sum())} rows have missing values: {told}. "
+            "Fill or drop them, or use na_action='drop'."
+        )
+    kept = ~dropped
+    index = table.index
+    if dropped.any():
+        table, index = table[kept], index[kept]
+    return Frame(table.set_axis(pd.RangeIndex(len(table)), axis=0), index, kept)

@@ -1,0 +1,170 @@
+"""Formulaic's part: all model matrices of a formula, built together and rebuilt on new data.
+
+The fixed part, the inside of every bar, the response and the offsets are materialised in one call,
+so that they share evaluated factors and remember the same states (`scale`, `poly`, contrasts).
+"""
+
+import ast
+import builtins
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import formulaic
+import numpy as np
+import pandas as pd
+from formulaic.errors import DataMismatchWarning, FormulaicError
+from formulaic.parser.types import Factor
+from formulaic.transforms import TRANSFORMS
+
+from bimixed.covariance import Array
+from bimixed.exceptions import DataError, FormulaError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One formula to materialise: its text in formulaic's language, and how to call it in errors."""
+
+    text: str
+    place: str
+
+    @cached_property
+    def parsed(self) -> Any:
+        """Formulaic's terms; raises our error where the text can't be read."""
+        try:
+            return formulaic.Formula(part=self.text).part
+        except Exception as error:
+            raise FormulaError(f"{self.place} can't be read: {_clean(error)}") from error
+
+
+@dataclass(frozen=True)
+class EncodedPart:
+    """A materialised part: values (n, k), names of the k columns, formulaic's spec to redo it."""
+
+    values: Array
+    names: tuple[str, ...]
+    spec: Any
+    place: str
+
+
+def required_columns(
+    parts: Mapping[str, Part], columns: list[str], context: Mapping[str, Any]
+) -> dict[str, str]:
+    """Columns that the parts need from the data → where each is used.
+
+    Names that the data don't have but the context, formulaic or Python do are not columns.
+    """
+    wanted: dict[str, str] = {}
+    for part in parts.values():
+        for name in _variables(part):
+            root = name.split(".")[0]
+            if name in columns:
+                wanted.setdefault(name, part.place)
+            elif root in columns:
+                wanted.setdefault(root, part.place)
+            elif not (root in context or root in TRANSFORMS or hasattr(builtins, root)):
+                wanted.setdefault(name, part.place)
+    return wanted
+
+
+def _variables(part: Part) -> list[str]:
+    """Names that a part looks up, functions apart.
+
+    Formulaic's own ``required_variables`` leaves out arguments of stateful transforms.
+    """
+    names: dict[str, None] = {}
+    for term in part.parsed:
+        for factor in term.factors:
+            if factor.eval_method is Factor.EvalMethod.LOOKUP:
+                names[str(factor)] = None
+            elif factor.eval_method is Factor.EvalMethod.PYTHON:
+                names.update(dict.fromkeys(_names_in_python(str(factor))))
+    return list(names)
+
+
+def _names_in_python(expression: str) -> list[str]:
+    quoted: list[str] = []
+
+    def stand_in(match: re.Match[str]) -> str:
+        quoted.append(match.group(1))
+        return f"quoted_{len(quoted) - 1}_name"
+
+    tree = ast.parse(re.sub(r"`([^`]*)`", stand_in, expression), mode="eval")
+    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
+    back = {f"quoted_{i}_name": name for i, name in enumerate(quoted)}
+    return [back.get(name, name) for name in names]
+
+
+def build_parts(
+    parts: Mapping[str, Part], table: pd.DataFrame, context: Mapping[str, Any]
+) -> dict[str, EncodedPart]:
+    """Materialise all parts on complete rows."""
+    try:
+        formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
+        built = formula.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+    except Exception as error:
+        raise _explain(error, parts, table, context) from error
+    encoded = {}
+    for key, part in parts.items():
+        matrix = getattr(built, key)
+        spec = matrix.model_spec
+        values = np.ascontiguousarray(matrix, dtype=np.float64).reshape(len(table), -1)
+        encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part.place)
+    return encoded
+
+
+def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> Array:
+    """The same columns on new rows; unseen levels of a factor are an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)
+        try:
+            matrix = part.spec.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+        except DataMismatchWarning as error:
+            levels = re.search(r"\{.*\}", str(error))
+            raise DataError(
+                f"The new data have levels that the fitted data don't: "
+                f"{levels.group(0) if levels else error} (in {part.place}). "
+                "A fixed effect can't be predicted for a level never seen; "
+                "leave these rows out or refit with them."
+            ) from error
+        except FormulaicError as error:
+            raise DataError(f"The new data don't fit {part.place} of the formula: {_clean(error)}") from error
+    return np.ascontiguousarray(matrix, dtype=np.float64).reshape(len(table), len(part.names))
+
+
+def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:
+    """Raise where a value is infinite or NaN, naming the column and the rows."""
+    if np.isfinite(values).all():
+        return
+    row, column = np.argwhere(~np.isfinite(values))[0]
+    name = part.names[column]
+    rows = index[~np.isfinite(values[:, column])]
+    shown = ", ".join(str(r) for r in rows[:5]) + (", …" if len(rows) > 5 else "")
+    raise DataError(
+        f"{name!r} ({part.place}) is {values[row, column]} in {len(rows)} row(s): {shown}. "
+        "Correct or drop these rows (a logarithm of 0 or of a negative number is a usual cause)."
+    )
+
+
+def _clean(error: Exception) -> str:
+    """Formulaic's message without colour codes and markers."""
+    return re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).replace("\n\n", " In: ")
+
+
+def _explain(
+    error: Exception, parts: Mapping[str, Part], table: pd.DataFrame, context: Mapping[str, Any]
+) -> FormulaError:
+    """Find the part that fails, to name it."""
+    for part in parts.values():
+        try:
+            part.parsed.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+        except Exception as cause:
+            return FormulaError(
+                f"{part.place}, '{part.text}', can't be evaluated: {_clean(cause)} "
+                "Check the spelling and the types of the columns it names."
+            )
+    return FormulaError(f"The formula can't be evaluated: {_clean(error)}")

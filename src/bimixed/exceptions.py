@@ -1,0 +1,45 @@
+"""Errors and warnings of bimixed: one root each, then by the stage that raises them.
+
+Every message names the place (column, term or position in the formula), the cause, and what to do.
+"""
+
+
+class BimixedError(Exception):
+    """Root of every error that bimixed raises on purpose."""
+
+
+class FormulaError(BimixedError, ValueError):
+    """The formula can't be read; the message shows the place."""
+
+    @classmethod
+    def at(cls, formula: str, position: int, message: str, length: int = 1) -> "FormulaError":
+        """An error that underlines ``length`` characters of the formula from ``position``."""
+        return cls(f"{message}\n\n    {formula}\n    {' ' * position}{'^' * max(length, 1)}")
+
+
+class DataError(BimixedError, ValueError):
+    """The data don't fit the formula: a column is missing, constant, infinite, …"""
+
+
+class PriorError(BimixedError, ValueError):
+    """A prior is unknown, has wrong parameters, or names nothing in the model."""
+
+
+class FitError(BimixedError, RuntimeError):
+    """The model can't be fitted to these data, or the request doesn't make sense for the fit."""
+
+
+class UnavailableError(BimixedError, AttributeError):
+    """The quantity does not exist for this kind of result; the message names what to use."""
+
+
+class BimixedWarning(UserWarning):
+    """Root of every warning that bimixed gives."""
+
+
+class IdentificationWarning(BimixedWarning):
+    """The data can't tell some parameters of the model apart."""
+
+
+class ConvergenceWarning(BimixedWarning):
+    """The optimiser or the sampler may not have arrived."""

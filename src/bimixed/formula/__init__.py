@@ -1,0 +1,6 @@
+"""Text of a formula → frozen terms. Nothing in this folder ever sees data."""
+
+from bimixed.formula.parser import parse_formula
+from bimixed.formula.terms import Formula, RandomTerm
+
+__all__ = ["Formula", "RandomTerm", "parse_formula"]

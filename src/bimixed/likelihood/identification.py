@@ -1,0 +1,104 @@
+"""What the data can't tell, and directions without variance: found, and put into words."""
+
+import numpy as np
+
+from bimixed.covariance import Array, null_directions
+from bimixed.crossproducts import CrossProducts
+from bimixed.design import Design, RandomFactor
+
+ALIASED = 1e-10
+"""Share of a random coefficient's sum of squares left beside X below which it is not identified."""
+
+
+def unidentified_coefficients(cp: CrossProducts) -> dict[int, list[int]]:
+    """Random coefficients whose columns lie in the span of the fixed effects.
+
+    Every value of their variance gives the same restricted likelihood: the fixed effects already take
+    up all that the random ones could. Q is orthonormal, so what Q leaves of Z is tr Z'WZ − ‖Z'WQ‖².
+
+    Returns
+    -------
+    dict
+        Place of the factor → coefficients.
+    """
+    found: dict[int, list[int]] = {}
+    for f in cp.chain:
+        total = np.einsum("lkk->k", f.A)
+        taken = np.einsum("lkp,lkp->k", f.ZR[:, :, : cp.p], f.ZR[:, :, : cp.p])
+        found[f.place] = _aliased(total, taken)
+    for t in cp.trailing:
+        K = t.template.size
+        total = np.diag(cp.S)[t.columns].reshape(-1, K).sum(axis=0)
+        taken = (cp.ZR[t.columns, : cp.p] ** 2).sum(axis=1).reshape(-1, K).sum(axis=0)
+        found[t.place] = _aliased(total, taken)
+    return {place: coefficients for place, coefficients in found.items() if coefficients}
+
+
+def _aliased(total: Array, taken: Array) -> list[int]:
+    return np.flatnonzero(total - taken <= ALIASED * total).tolist()
+
+
+def undetermined_fixef(cp: CrossProducts, unidentified: dict[int, list[int]]) -> Array:
+    """Which fixed effects have a standard error that depends on an unidentified variance, (p,)."""
+    affected = np.zeros(cp.p, dtype=bool)
+    for place, coefficients in unidentified.items():
+        rows = _cross_with_basis(cp, place)[:, coefficients].reshape(-1, cp.p)
+        share = np.abs(cp.basis.linear(rows.T)).max(axis=1)
+        affected |= share > 1e-8 * max(float(share.max()), 1e-300)
+    return affected
+
+
+def _cross_with_basis(cp: CrossProducts, place: int) -> Array:
+    """Z'WQ of one factor, (L, K, p)."""
+    for f in cp.chain:
+        if f.place == place:
+            return f.ZR[:, :, : cp.p]
+    t = next(t for t in cp.trailing if t.place == place)
+    return cp.ZR[t.columns, : cp.p].reshape(t.n_levels, t.template.size, cp.p)
+
+
+def identification_message(factor: RandomFactor, coefficients: list[int]) -> str:
+    """Why a variance is not identified, and what to do."""
+    names = " and ".join(repr(factor.names[k]) for k in coefficients)
+    return (
+        f"The variance of {factor.key} ({names}) is not identified: the fixed effects already have "
+        f"a coefficient for every level of {factor.key}, so they take up all that the random "
+        f"effects could explain, and every value of the variance fits equally well. It is NaN, and "
+        f"so are standard errors that depend on it. Remove {factor.key} from the fixed part to "
+        f"estimate its variance, or remove {' and '.join(factor.sources)} to keep fixed effects."
+    )
+
+
+def singular_messages(design: Design, T: list[Array], skip: dict[int, list[int]]) -> list[str]:
+    """One sentence for each direction of the random effects without variance."""
+    messages = []
+    for place, factor in enumerate(design.factors):
+        keep = [k for k in range(factor.n_coefficients) if k not in skip.get(place, [])]
+        if not keep:
+            continue
+        H = (T[place] @ T[place].T)[np.ix_(keep, keep)]
+        scales = factor.scales()[keep]
+        for direction in null_directions(H, np.where(scales > 0, scales, 1.0)):
+            messages.append(_singular_message(factor, keep, direction))
+    return messages
+
+
+def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -> str:
+    large = [(factor.names[k], w) for k, w in zip(keep, direction, strict=True) if abs(w) > 1e-3]
+    if len(large) == 1:
+        name = large[0][0]
+        return (
+            f"Singular fit: the estimated variance of {name!r} between levels of {factor.key} is 0 "
+            f"(the data show no more variation between them than chance). The estimates are valid; "
+            f"to simplify, leave {name!r} out of {' and '.join(factor.sources)}, or fit with "
+            f"method='nuts', whose prior keeps it above 0."
+        )
+    combination = " ".join(f"{'-' if w < 0 else '+'} {abs(w):.3g}·{name}" for name, w in large).removeprefix(
+        "+ "
+    )
+    return (
+        f"Singular fit: the combination {combination} does not vary between levels of {factor.key} "
+        f"(a correlation of ±1, or a variance of 0). The estimates are valid, but the correlation "
+        f"is not to be interpreted; simplify with '||' in place of '|', or fit with method='nuts', "
+        f"whose prior keeps it inside."
+    )

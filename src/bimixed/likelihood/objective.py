@@ -1,0 +1,164 @@
+"""The profiled ML and REML criterion and its gradient: pure functions of θ.
+
+deviance(θ) = log|WV| − log|W| + (n − p)(1 + log(2π r²/(n − p))) + log|X'V⁻¹X|    (REML)
+deviance(θ) = log|WV| − log|W| + n(1 + log(2π r²/n))                               (ML)
+
+with r² = (y − Xβ̂)'V⁻¹(y − Xβ̂) (Bates et al. 2015, eq. 34 and 42). The log-likelihood is −½ deviance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bimixed.covariance import Array
+from bimixed.crossproducts import CrossProducts
+from bimixed.likelihood.factorization import Factorization, coupling_matrix, factorize
+from bimixed.likelihood.selected_inverse import SelectedInverse, selected_inverse
+from bimixed.likelihood.small import sum_by
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The criterion at one θ, and what was computed on the way.
+
+    Attributes
+    ----------
+    deviance : float
+    sigma2 : float
+        Residual variance that maximises the likelihood given θ.
+    gamma : (p,) array
+        Fixed effects in the orthogonal basis.
+    information : (p, p) array
+        Q'V⁻¹Q: information on gamma, in units of 1/σ².
+    B : list of (L, K, p + 1) arrays
+        H Z'V⁻¹[Q e] by place of the factor in the design.
+    factorization : Factorization
+    """
+
+    deviance: float
+    sigma2: float
+    gamma: Array
+    information: Array
+    B: list[Array]
+    factorization: Factorization
+
+    @property
+    def ranef(self) -> list[Array]:
+        """Conditional modes of the random effects, (L, K) by place of the factor."""
+        return [B[:, :, -1] - B[:, :, :-1] @ self.gamma for B in self.B]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Derivatives at one θ.
+
+    Attributes
+    ----------
+    theta : (m,) array
+        Of the deviance in θ, factors in the design's order.
+    H : list of (K, K) arrays
+        Of the deviance in each H = TT', symmetric; exists at a singular T too.
+    r2_theta : (m,) array
+        Of r² in θ, β profiled out.
+    inverse : SelectedInverse
+    """
+
+    theta: Array
+    H: list[Array]
+    r2_theta: Array
+    inverse: SelectedInverse
+
+
+def relative_factors(cp: CrossProducts, theta: Array) -> list[Array]:
+    """θ → T of each factor, in the design's order."""
+    T, start = [], 0
+    for template in cp.templates:
+        T.append(template.factor(theta[start : start + template.n_theta]))
+        start += template.n_theta
+    return T
+
+
+def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
+    """The criterion at θ.
+
+    Parameters
+    ----------
+    cp : CrossProducts
+    theta : (m,) array
+    reml : bool
+    """
+    fact = factorize(cp, relative_factors(cp, theta))
+    chain_right = [f.ZR for f in cp.chain]
+    B_chain, B_trailing = fact.solve(chain_right, cp.ZR)
+    RVR = cp.RR - cp.ZR.T @ B_trailing
+    for right, B in zip(chain_right, B_chain, strict=True):
+        RVR -= right.reshape(-1, right.shape[2]).T @ B.reshape(-1, B.shape[2])
+    information = 0.5 * (RVR[:-1, :-1] + RVR[:-1, :-1].T)
+    gamma, r2, log_det_information = _profile(information, RVR[:-1, -1], RVR[-1, -1])
+    df = cp.n - cp.p if reml else cp.n
+    deviance = fact.log_det - cp.log_weights + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
+    if reml:
+        deviance += log_det_information + cp.basis.log_det
+    return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, B_chain, B_trailing), fact)
+
+
+def _profile(information: Array, right: Array, yy: float) -> tuple[Array, float, float]:
+    if len(information) == 0:
+        return np.zeros(0), float(yy), 0.0
+    chol = np.linalg.cholesky(information)
+    gamma = np.linalg.solve(information, right)
+    return gamma, float(yy - right @ gamma), 2.0 * float(np.sum(np.log(np.diag(chol))))
+
+
+def _by_place(cp: CrossProducts, chain: Sequence[Array], trailing: Array) -> list[Array]:
+    blocks = {f.place: B for f, B in zip(cp.chain, chain, strict=True)}
+    for f in cp.trailing:
+        blocks[f.place] = trailing[f.columns].reshape(f.n_levels, f.template.size, -1)
+    return [blocks[place] for place in sorted(blocks)]
+
+
+def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
+    """Derivatives of the criterion at an evaluated θ, through the selected inverse."""
+    inverse = selected_inverse(at.factorization)
+    E = _scores(cp, at)
+    by_H, theta, r2_theta = [], [], []
+    for place, template in enumerate(cp.templates):
+        T = at.factorization.T[place]
+        e = E[place][:, :, -1] - E[place][:, :, :-1] @ at.gamma
+        ee = e.T @ e
+        G = inverse.gamma[place] - ee / at.sigma2
+        if reml and cp.p:
+            Ex = E[place][:, :, :-1]
+            solved = np.linalg.solve(at.information, Ex.reshape(-1, cp.p).T).T
+            G = G - np.einsum("lap,lbp->ab", Ex, solved.reshape(Ex.shape))
+        G = 0.5 * (G + G.T)
+        by_H.append(G)
+        theta.append(2.0 * template.theta(G @ T))
+        r2_theta.append(-2.0 * template.theta(ee @ T))
+    return Gradient(np.concatenate(theta), by_H, np.concatenate(r2_theta), inverse)
+
+
+def _scores(cp: CrossProducts, at: Evaluation) -> list[Array]:
+    """Z'V⁻¹[Q e] = Z'W[Q e] − Z'WZ B, by place of the factor."""
+    fact = at.factorization
+    right: dict[int, Array] = {f.place: f.ZR for f in cp.chain}
+    trailing = np.zeros_like(cp.ZR)
+    for t in cp.trailing:
+        trailing[t.columns] = at.B[t.place].reshape(-1, cp.p + 1)
+    from_trailing = cp.ZR - cp.S @ trailing
+    for j, f in enumerate(cp.chain):
+        B = at.B[f.place]
+        right[f.place] = right[f.place] - f.A @ B
+        for i, parent in enumerate(f.parents):
+            k = cp.chain[j + 1 + i]
+            right[f.place] = right[f.place] - f.N[i] @ at.B[k.place][parent]
+            up = np.swapaxes(f.N[i], 1, 2) @ B
+            right[k.place] = right[k.place] - sum_by(parent, up, k.n_levels)
+        if fact.width:
+            coupling = coupling_matrix(f, f.C, fact.width)
+            right[f.place] = right[f.place] - (coupling @ trailing).reshape(B.shape)
+            from_trailing = from_trailing - coupling.T @ B.reshape(-1, cp.p + 1)
+    for t in cp.trailing:
+        right[t.place] = from_trailing[t.columns].reshape(t.n_levels, t.template.size, -1)
+    return [right[place] for place in sorted(right)]

@@ -1,0 +1,195 @@
+"""Sampling uncertainty of variance parameters and of linear predictors, at the optimum."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bimixed.covariance import Array
+from bimixed.crossproducts import CrossProducts
+from bimixed.design import Design
+from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
+from bimixed.results.records import VarianceScales
+
+CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class VarianceUncertainty:
+    """Delta-method standard errors of sds, correlations and sigma.
+
+    The joint information on (θ, log σ²) follows from the profiled Hessian: with D the unprofiled
+    deviance, D_ss = n_df and D_θs = −∂r²/∂θ / σ² for s = log σ², and the Schur complement of D_ss is
+    the profiled Hessian. The covariance is twice the inverse.
+
+    Attributes
+    ----------
+    hessian : (m, m) array
+        Of the profiled deviance in θ.
+    free : (m,) bool array
+        Entries of θ that are estimated and not at the boundary.
+    """
+
+    design: Design
+    cp: CrossProducts
+    theta: Array
+    sigma: float
+    df: int
+    hessian: Array
+    free: Array
+    r2_theta: Array
+    unidentified: Mapping[int, list[int]]
+
+    def __call__(self) -> VarianceScales:
+        names, kinds = self._parameters()
+        cov = self._covariance()
+        here = self._values(self.theta, 0.0)
+        jacobian = self._jacobian()
+        defined = np.isfinite(here) & self._interior(here, kinds)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            natural = np.sqrt(np.einsum("ia,ab,ib->i", jacobian, cov, jacobian))
+            slope = np.where([k == "sd" for k in kinds], 1.0 / here, 1.0 / (1.0 - here**2))
+            se = np.where(defined, natural * np.abs(slope), np.nan)
+        return VarianceScales(tuple(names), tuple(kinds), here, se)
+
+    def _parameters(self) -> tuple[list[str], list[str]]:
+        names: list[str] = []
+        kinds: list[str] = []
+        for f in self.design.factors:
+            names += [f"sd_{f.key}[{name}]" for name in f.names]
+            kinds += ["sd"] * len(f.names)
+            for i, j in f.template.correlated_pairs():
+                names.append(f"corr_{f.key}[{f.names[i]},{f.names[j]}]")
+                kinds.append("corr")
+        return [*names, "sigma"], [*kinds, "sd"]
+
+    def _values(self, theta: Array, log_s2: float) -> Array:
+        """sds, correlations and sigma at θ and log σ² (relative to the estimate)."""
+        sigma = self.sigma * np.exp(0.5 * log_s2)
+        values: list[float] = []
+        for place, (f, T) in enumerate(
+            zip(self.design.factors, relative_factors(self.cp, theta), strict=True)
+        ):
+            sd = np.sqrt(np.einsum("ij,ij->i", T, T))
+            bad = self.unidentified.get(place, [])
+            values += [np.nan if k in bad else sigma * sd[k] for k in range(len(sd))]
+            for i, j in f.template.correlated_pairs():
+                product = sd[i] * sd[j]
+                values.append(float(T[i] @ T[j]) / product if product > 0 else np.nan)
+        return np.array([*values, sigma])
+
+    def _interior(self, here: Array, kinds: list[str]) -> Array:
+        """Whether the parameter and the block of T it comes from are off the boundary."""
+        interior: list[bool] = []
+        start = 0
+        for f in self.design.factors:
+            size = f.template.n_theta
+            T_free = f.template.factor(self.free[start : start + size].astype(float))
+            singular = [
+                any(T_free[k, k] == 0.0 for k in range(block.start, block.stop))
+                for block in f.template.sub_blocks()
+                for _ in range(block.start, block.stop)
+            ]
+            interior += [not s for s in singular]
+            interior += [not singular[i] for i, _ in f.template.correlated_pairs()]
+            start += size
+        return np.array([*interior, True])
+
+    def _covariance(self) -> Array:
+        m = len(self.theta)
+        cov = np.zeros((m + 1, m + 1))
+        free = np.flatnonzero(self.free)
+        link = self.r2_theta[free] / self.sigma**2 / self.df  # d log σ̂² / dθ
+        if len(free):
+            profiled = self.hessian[np.ix_(free, free)]
+            values, vectors = np.linalg.eigh(profiled)
+            if values.min() <= 1e-10 * max(float(values.max()), 1e-300):
+                return np.full((m + 1, m + 1), np.nan)
+            of_theta = 2.0 * (vectors / values) @ vectors.T
+            cov[np.ix_(free, free)] = of_theta
+            cov[free, m] = cov[m, free] = of_theta @ link
+            cov[m, m] = link @ of_theta @ link
+        cov[m, m] += 2.0 / self.df
+        return cov
+
+    def _jacobian(self) -> Array:
+        m = len(self.theta)
+        here = self._values(self.theta, 0.0)
+        jacobian = np.zeros((len(here), m + 1))
+        for i in range(m + 1):
+            if i < m and not self.free[i]:
+                continue
+            h = 1e-6 * max(abs(self.theta[i]), 1e-2) if i < m else 1e-6
+            up, down = self.theta.copy(), self.theta.copy()
+            if i < m:
+                up[i] += h
+                down[i] -= h
+            shift = 0.0 if i < m else h
+            jacobian[:, i] = (self._values(up, shift) - self._values(down, -shift)) / (2.0 * h)
+        return jacobian
+
+
+@dataclass(frozen=True)
+class LinearPredictorVariance:
+    """Variance of x'β̂ + z'b̂ as a predictor of x'β + z'b, given θ (Henderson 1975).
+
+    σ²[(x − B_x'z)'(X'V⁻¹X)⁻¹(x − B_x'z) + z'Pz] with B_x = HZ'V⁻¹X; the second part is what remains
+    unknown of b when β is known.
+    """
+
+    design: Design
+    cp: CrossProducts
+    evaluation: Evaluation
+    gradient: Gradient
+
+    def __call__(self, X: Array, known: Mapping[str, tuple[np.ndarray, Array]]) -> Array:
+        """Variances of the rows; X is (m, rank), known maps groups to codes (-1: none) and values."""
+        x = np.linalg.solve(self.cp.basis.R.T, X.T) if self.cp.p else np.zeros((0, len(X)))
+        rows: dict[int, tuple[np.ndarray, Array]] = {}
+        for place, factor in enumerate(self.design.factors):
+            if factor.key not in known:
+                continue
+            codes, values = known[factor.key]
+            values = np.where(codes[:, None] >= 0, values, 0.0)
+            codes = np.maximum(codes, 0)
+            rows[place] = codes, values
+            Bx = self.evaluation.B[place][:, :, :-1]
+            x = x - np.einsum("mk,mkp->pm", values, Bx[codes])
+        of_fixef = np.einsum("pm,pm->m", x, np.linalg.solve(self.evaluation.information, x))
+        return self.evaluation.sigma2 * (of_fixef + self._random_part(rows, len(X)))
+
+    def _random_part(self, rows: Mapping[int, tuple[np.ndarray, Array]], m: int) -> Array:
+        """z'Pz: from the blocks of P for one group, by solving for z where rows have several."""
+        if not rows:
+            return np.zeros(m)
+        if len(rows) == 1:
+            ((place, (codes, values)),) = rows.items()
+            P = self.gradient.inverse.P[place][codes]
+            return np.einsum("ma,mab,mb->m", values, P, values)
+        out = np.empty(m)
+        size = sum(f.n_levels * f.n_coefficients for f in self.design.factors)
+        step = max(1, CHUNK // size)
+        for first in range(0, m, step):
+            last = min(first + step, m)
+            out[first:last] = self._solved(
+                {p: (c[first:last], v[first:last]) for p, (c, v) in rows.items()}, last - first
+            )
+        return out
+
+    def _solved(self, rows: Mapping[int, tuple[np.ndarray, Array]], m: int) -> Array:
+        columns = np.arange(m)
+        right: dict[int, Array] = {}
+        for place, factor in enumerate(self.design.factors):
+            block = np.zeros((factor.n_levels, factor.n_coefficients, m))
+            if place in rows:
+                codes, values = rows[place]
+                block[codes, :, columns] = values
+            right[place] = block
+        trailing = np.zeros((len(self.cp.S), m))
+        for t in self.cp.trailing:
+            trailing[t.columns] = right[t.place].reshape(-1, m)
+        chain, solved = self.evaluation.factorization.solve([right[f.place] for f in self.cp.chain], trailing)
+        total = np.einsum("qm,qm->m", trailing, solved)
+        for f, B in zip(self.cp.chain, chain, strict=True):
+            total += np.einsum("lkm,lkm->m", right[f.place], B)
+        return total

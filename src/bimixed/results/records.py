@@ -1,0 +1,131 @@
+"""The plain records that a backend hands over."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bimixed.covariance import Array
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Point estimates and their uncertainty as arrays; the same from every backend.
+
+    Attributes
+    ----------
+    beta : (p,) array
+        Fixed effects, all columns of X; NaN where a collinear column was dropped.
+    vcov : (p, p) array
+        Their covariance.
+    random_cov : mapping, group → (K, K) array
+        Covariance of the coefficients of a level (absolute, in squared units of the response);
+        NaN where it is not identified.
+    random_sd : mapping, group → (K,) array
+        Their standard deviations; for draws the posterior means of the sds.
+    sigma : float
+        Residual standard deviation.
+    ranef : mapping, group → (L, K) array
+        Conditional modes, or posterior means.
+    ranef_sd : mapping, group → (L, K) array
+        Conditional sds given θ and β, or posterior sds.
+    """
+
+    beta: Array
+    vcov: Array
+    random_cov: Mapping[str, Array]
+    random_sd: Mapping[str, Array]
+    sigma: float
+    ranef: Mapping[str, Array]
+    ranef_sd: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What only a maximised likelihood has.
+
+    Attributes
+    ----------
+    loglik : float
+        Log-likelihood, restricted for REML (as lme4 defines it).
+    n_parameters : int
+        Fixed effects, entries of θ, and sigma.
+    theta : mapping, group → (m,) array
+        Relative covariance parameters (lme4's θ).
+    """
+
+    loglik: float
+    n_parameters: int
+    theta: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How a fit went.
+
+    Attributes
+    ----------
+    ok : bool
+        Nothing to worry about: converged, not singular, everything identified.
+    converged : bool
+    singular : bool
+        Whether a direction of the random effects has no variance (None for draws).
+    messages : tuple of str
+        What was noticed, and what to do about it.
+    seconds : float
+        Wall time of the fit.
+    n_evaluations : int or None
+        Evaluations of the likelihood and its gradient.
+    rhat_max, ess_bulk_min, ess_tail_min : float or None
+        Over every scalar of the posterior, random effects included.
+    divergences : int or None
+    pareto_k : float or None
+        Of importance sampling.
+    """
+
+    ok: bool
+    converged: bool
+    singular: bool | None
+    messages: tuple[str, ...]
+    seconds: float
+    n_evaluations: int | None = None
+    rhat_max: float | None = None
+    ess_bulk_min: float | None = None
+    ess_tail_min: float | None = None
+    divergences: int | None = None
+    pareto_k: float | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Lower and upper limits, arrays of equal shape."""
+
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True)
+class VarianceScales:
+    """Estimates of the variance parameters on scales where a normal approximation serves.
+
+    Attributes
+    ----------
+    names : tuple of str
+        ``sd_<group>[<coefficient>]``, ``corr_<group>[<a>,<b>]``, and last ``sigma``.
+    kinds : tuple of str
+        "sd" (log scale) or "corr" (Fisher's z).
+    values : (m,) array
+        On the natural scale.
+    transformed_se : (m,) array
+        Standard errors on the transformed scale, NaN where undefined (at the boundary).
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    values: Array
+    transformed_se: Array
+
+
+VarianceScalesOf = Callable[[], VarianceScales]
+LinearVariance = Callable[[Array, Mapping[str, tuple[np.ndarray, Array]]], Array]

@@ -1,0 +1,324 @@
+"""The one result type: estimates, report and uncertainty, as tables on request."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bimixed.covariance import Array
+from bimixed.design import Design
+from bimixed.exceptions import DataError, UnavailableError
+from bimixed.results import summary as texts
+from bimixed.results import tables
+from bimixed.results.records import Diagnostics, Estimates, Likelihood
+from bimixed.results.rows import NewLevels, PredictionRows, prediction_rows, random_part
+from bimixed.results.uncertainty import Draws, Uncertainty
+
+
+@dataclass(frozen=True, repr=False)
+class MixedModelResult:
+    """A fitted linear mixed model, the same type for every method.
+
+    Made by :meth:`bimixed.ModelSpec.fit`. Estimates are maximum likelihood or REML estimates for the
+    likelihood methods, posterior means for draws; standard errors are those of normal theory given
+    the variance parameters, or posterior standard deviations. Every table is a fresh copy.
+
+    Attributes
+    ----------
+    method : str
+        "reml", "ml" or "nuts".
+    spec : ModelSpec
+        The specification that was fitted; fitting never changes it.
+    diagnostics : Diagnostics
+        Whether the fit can be trusted, and what to do if not.
+    posterior : xarray.DataTree or None
+        Draws, for the methods that make them: variables ``fixef``, ``sd_<group>``,
+        ``corr_<group>``, ``sigma``, ``ranef_<group>``.
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    >>> fit = spec.fit(method="reml")
+    >>> fit.fixef.round(2)
+                 estimate  std_error
+    coefficient
+    Intercept      251.41       6.82
+    Days            10.47       1.55
+    """
+
+    method: str
+    spec: Any
+    design: Design
+    estimates: Estimates
+    diagnostics: Diagnostics
+    uncertainty: Uncertainty
+    likelihood: Likelihood | None = None
+    posterior: Any = None
+
+    # --- what was fitted -------------------------------------------------------------------
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.design.formula.text
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return self.design.n
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Number of levels of each group."""
+        return {f.key: f.n_levels for f in self.design.factors}
+
+    # --- estimates -------------------------------------------------------------------------
+
+    @property
+    def fixef(self) -> pd.DataFrame:
+        """Fixed effects: ``estimate``, ``std_error`` (NaN for dropped collinear columns)."""
+        return tables.fixef_table(self.design, self.estimates)
+
+    @property
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects."""
+        return tables.vcov_table(self.design, self.estimates)
+
+    @property
+    def varcorr(self) -> pd.DataFrame:
+        """Variance components: ``group``, ``name``, ``variance``, ``sd``; last the residual.
+
+        For draws ``variance`` is the posterior mean of the variance and ``sd`` that of the sd, so
+        that one is not the square of the other.
+        """
+        return tables.varcorr_table(self.design, self.estimates)
+
+    @property
+    def random_cov(self) -> dict[str, pd.DataFrame]:
+        """Covariance of the random coefficients of a level, by group (K × K, absolute)."""
+        return tables.covariance_tables(self.design, self.estimates)
+
+    @property
+    def random_corr(self) -> dict[str, pd.DataFrame]:
+        """Correlation of the random coefficients, by group (of ``random_cov``)."""
+        return tables.correlation_tables(self.design, self.estimates)
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation."""
+        return self.estimates.sigma
+
+    @property
+    def ranef(self) -> dict[str, pd.DataFrame]:
+        """Random effects by group (levels × coefficients): conditional modes or posterior means."""
+        return tables.ranef_tables(self.design, dict(self.estimates.ranef))
+
+    @property
+    def ranef_sd(self) -> dict[str, pd.DataFrame]:
+        """Standard deviations of the random effects, shaped like ``ranef``.
+
+        For likelihood fits conditional on the estimated variances *and* fixed effects, as lme4's
+        ``condVar``; for draws posterior sds, which count both uncertainties and so are larger.
+        """
+        return tables.ranef_tables(self.design, dict(self.estimates.ranef_sd))
+
+    def coef(self, group: str) -> pd.DataFrame:
+        """Fixed plus random coefficients of each level of a group (levels × coefficients)."""
+        factor = self.design.factor(group)
+        fixed = dict(zip(self.design.names, self.estimates.beta, strict=True))
+        columns = list(dict.fromkeys([*self.design.names, *factor.names]))
+        table = pd.DataFrame(
+            {name: fixed.get(name, 0.0) for name in columns},
+            index=factor.levels.rename(group),
+        ).astype(float)
+        table[list(factor.names)] += self.estimates.ranef[group]
+        return table
+
+    @property
+    def theta(self) -> dict[str, Array]:
+        """Relative covariance parameters by group, lme4's θ (likelihood fits)."""
+        return {key: value.copy() for key, value in self._likelihood("theta").theta.items()}
+
+    # --- likelihood ------------------------------------------------------------------------
+
+    @property
+    def loglik(self) -> float:
+        """Maximised log-likelihood; restricted, as lme4 defines it, for REML."""
+        return self._likelihood("loglik").loglik
+
+    @property
+    def df_model(self) -> int:
+        """Number of parameters: fixed effects, covariance parameters, and sigma."""
+        return self._likelihood("df_model").n_parameters
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, −2 loglik + 2 df_model (of the REML criterion for REML fits)."""
+        return -2.0 * self._likelihood("aic").loglik + 2.0 * self.df_model
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, −2 loglik + log(nobs) df_model."""
+        return -2.0 * self._likelihood("bic").loglik + np.log(self.nobs) * self.df_model
+
+    def _likelihood(self, name: str) -> Likelihood:
+        if self.likelihood is None:
+            raise UnavailableError(
+                f"{name} belongs to a maximised likelihood; draws from a posterior have none. "
+                "For the fit to new data use loo(), for a likelihood fit with method='ml'."
+            )
+        return self.likelihood
+
+    def loo(self) -> Any:
+        """Leave-one-out cross-validation of the posterior by Pareto-smoothed importance sampling.
+
+        Returns
+        -------
+        arviz ELPDData
+            By observation (Vehtari, Gelman and Gabry 2017).
+
+        Raises
+        ------
+        UnavailableError
+            For likelihood fits, naming ``aic``.
+        """
+        if not isinstance(self.uncertainty, Draws):
+            raise UnavailableError(
+                "loo() needs draws; fit with method='nuts', or compare likelihood fits by aic."
+            )
+        import arviz
+
+        return arviz.loo(self.posterior)
+
+    # --- rows ------------------------------------------------------------------------------
+
+    @cached_property
+    def _training(self) -> PredictionRows:
+        return prediction_rows(self.design, None, "all", "error")
+
+    @property
+    def fitted(self) -> pd.Series:
+        """Fitted values, random effects and offset included, on the index of the rows used."""
+        return pd.Series(self._linear_predictor(self._training), self.design.index, name="fitted")
+
+    @property
+    def resid(self) -> pd.Series:
+        """Response minus fitted values (not divided by anything)."""
+        fitted = self._linear_predictor(self._training)
+        return pd.Series(self.design.y - fitted, self.design.index, name="resid")
+
+    def _linear_predictor(self, rows: PredictionRows) -> Array:
+        beta = np.where(np.isnan(self.estimates.beta), 0.0, self.estimates.beta)
+        return rows.rows.X @ beta + rows.rows.offset + random_part(rows, self.estimates.ranef)
+
+    def predict(
+        self,
+        new_data: Any = None,
+        *,
+        random: str | list[str] = "all",
+        new_levels: NewLevels = "error",
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+        random_seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Predict the response for new rows, or for those fitted.
+
+        Parameters
+        ----------
+        new_data : table, optional
+            With the columns of the formula (not the response). Default: the rows used in the fit.
+        random : "all", "none" or list of groups
+            Whose random effects count.
+        new_levels : {"error", "population", "sample"}
+            What a level that was not in the fit means: refuse; an effect of 0; or an effect of 0
+            whose variance counts in the interval (rows of the same new level share it).
+        interval : {"confidence", "prediction"}, optional
+            Limits for the expected response, or for a new response. They count the uncertainty of
+            fixed and random effects together, for likelihood fits given the estimated variances
+            (Henderson 1975), for draws that of the variances too.
+        level : float
+        random_seed : int, optional
+            Of the noise that intervals of draws need.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``estimate`` and, with an interval, ``lower`` and ``upper``; index of ``new_data``.
+
+        Raises
+        ------
+        DataError
+            Where a column is missing or a level is new and may not be.
+        """
+        rows = self._training if new_data is None and random == "all" else None
+        rows = rows or prediction_rows(self.design, new_data, random, new_levels)
+        estimate = self._linear_predictor(rows)
+        table = pd.DataFrame({"estimate": estimate}, index=rows.rows.index)
+        if interval is None:
+            return table
+        if interval not in ("confidence", "prediction"):
+            raise DataError(f"interval is {interval!r}; choose 'confidence' or 'prediction'.")
+        tables.check_level(level)
+        limits = self.uncertainty.prediction_interval(rows, estimate, interval, level, random_seed)
+        return table.assign(lower=limits.lower, upper=limits.upper)
+
+    # --- inference -------------------------------------------------------------------------
+
+    def coef_table(self, ddf: Literal["normal"] = "normal", level: float = 0.95) -> pd.DataFrame:
+        """Fixed effects with tests and limits.
+
+        Parameters
+        ----------
+        ddf : {"normal"}
+            Reference distribution: the normal one, that is infinite degrees of freedom.
+        level : float
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``estimate``, ``std_error``, ``df``, ``statistic``, ``p_value``, ``lower``, ``upper``;
+            for draws ``df``, ``statistic`` and ``p_value`` are NaN and the limits equal tails.
+        """
+        if ddf != "normal":
+            raise DataError(f"ddf is {ddf!r}; only 'normal' is available in this version.")
+        return tables.coefficient_table(
+            self.design, self.estimates, self.uncertainty, level, self.likelihood is not None
+        )
+
+    def conf_int(self, level: float = 0.95, method: Literal["wald"] = "wald") -> pd.DataFrame:
+        """Limits for fixed effects, sds, correlations and sigma.
+
+        Parameters
+        ----------
+        level : float
+        method : {"wald"}
+            For likelihood fits the normal approximation: fixed effects on their own scale, sds on
+            the log scale, correlations on Fisher's z (delta method; NaN at the boundary). Draws
+            give equal tails whatever the method.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``lower``, ``upper``; rows named like coefficients, ``sd_<group>[<coefficient>]``,
+            ``corr_<group>[<a>,<b>]`` and ``sigma``.
+        """
+        if method != "wald":
+            raise DataError(f"method is {method!r}; only 'wald' is available in this version.")
+        return tables.interval_table(self.design, self.uncertainty, level)
+
+    # --- printing --------------------------------------------------------------------------
+
+    def summary(self) -> texts.Summary:
+        """The result as text (``print``) and as a table in notebooks."""
+        return texts.summarize(self)
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()

@@ -1,0 +1,160 @@
+"""Printing a result: a type of its own, in text and HTML."""
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from bimixed.results.result import MixedModelResult
+
+METHODS = {
+    "reml": "REML",
+    "ml": "maximum likelihood",
+    "nuts": "NUTS",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Summary:
+    """Titled sections of a report.
+
+    Attributes
+    ----------
+    title : str
+    facts : tuple of (str, str)
+    sections : tuple of (str, pandas.DataFrame)
+    notes : tuple of str
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    sections: tuple[tuple[str, pd.DataFrame], ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [self.title]
+        lines += [f"{name + ':':<14}{value}" for name, value in self.facts]
+        for title, table in self.sections:
+            lines += ["", f"{title}:", *format_table(table).split("\n")]
+        if self.notes:
+            lines.append("")
+            lines += [_wrap(f"* {note}") for note in self.notes]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        facts = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in self.facts)
+        sections = "".join(
+            f"<h4>{html.escape(title)}</h4>{html_table(table)}" for title, table in self.sections
+        )
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f'<div class="bimixed"><h3>{html.escape(self.title)}</h3>'
+            f'<table class="facts">{facts}</table>{sections}'
+            f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
+        )
+
+
+def summarize(result: "MixedModelResult") -> Summary:
+    """Sections of the report of one fit."""
+    facts = [
+        ("Rows", _rows(result)),
+        ("Groups", ", ".join(f"{key} ({n})" for key, n in result.ngroups.items())),
+    ]
+    if result.likelihood is not None:
+        criterion = "REML log-lik." if result.method == "reml" else "log-likelihood"
+        facts.append(("Fit", f"{criterion} {result.loglik:.4f}, AIC {result.aic:.2f}, BIC {result.bic:.2f}"))
+        fixed = result.coef_table().drop(columns=["df"])
+        fixed_title = "Fixed effects (statistic and p-value from the normal distribution)"
+    else:
+        fixed = result.coef_table().drop(columns=["df", "statistic", "p_value"])
+        fixed = fixed.rename(columns={"estimate": "mean", "std_error": "sd"})
+        fixed_title = "Fixed effects (posterior; limits are equal tails of 95 %)"
+        facts.append(("Sampling", _sampling(result)))
+    facts.append(("Time", f"{result.diagnostics.seconds:.3g} s"))
+    dropped = result.design.dropped
+    notes = list(result.diagnostics.messages)
+    if dropped:
+        notes.append(f"Dropped, because earlier columns determine them: {', '.join(dropped)} (NaN above).")
+    return Summary(
+        title=f"{METHODS.get(result.method, result.method)} fit of {result.formula}",
+        facts=tuple(facts),
+        sections=((fixed_title, fixed), ("Random effects", random_table(result))),
+        notes=tuple(notes),
+    )
+
+
+def random_table(result: "MixedModelResult") -> pd.DataFrame:
+    """Variance components with correlations beside them, as lme4 prints them."""
+    table = result.varcorr
+    pairs = {f.key: f.template.correlated_pairs() for f in result.design.factors}
+    width = max((j for p in pairs.values() for _, j in p), default=0)
+    rows = []
+    for factor in result.design.factors:
+        corr = result.random_corr[factor.key].to_numpy()
+        for k in range(factor.n_coefficients):
+            linked = [corr[i, k] if (i, k) in pairs[factor.key] else np.nan for i in range(width)]
+            rows.append(linked)
+    rows.append([np.nan] * width)
+    for i in range(width):
+        table[f"corr{i + 1}" if width > 1 else "corr"] = [row[i] for row in rows]
+    return table.set_index(["group", "name"])
+
+
+def _rows(result: "MixedModelResult") -> str:
+    dropped = result.design.frame.n_dropped
+    return f"{result.nobs}" + (f" used, {dropped} left out (missing values)" if dropped else "")
+
+
+def _sampling(result: "MixedModelResult") -> str:
+    d = result.diagnostics
+    return (
+        f"R-hat ≤ {d.rhat_max:.3f}, bulk ESS ≥ {d.ess_bulk_min:.0f}, "
+        f"tail ESS ≥ {d.ess_tail_min:.0f}, {d.divergences} divergences"
+    )
+
+
+def format_number(value: object, name: str = "") -> str:
+    """Five significant digits; p-values in their own way; nothing for NaN."""
+    if isinstance(value, str):
+        return value
+    number = float(value)  # type: ignore[arg-type]
+    if np.isnan(number):
+        return ""
+    if name == "p_value":
+        return "<0.0001" if number < 1e-4 else f"{number:.4f}"
+    if number != 0 and (abs(number) < 1e-3 or abs(number) >= 1e6):
+        return f"{number:.3e}"
+    digits = 3 if abs(number) >= 100 else 4
+    return f"{number:.{digits}f}"
+
+
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: [format_number(v, str(name)) for v in table[name]] for name in table.columns},
+        index=table.index,
+    )
+
+
+def format_table(table: pd.DataFrame) -> str:
+    """A table as aligned text; NaN of likelihood tables shows as an empty cell."""
+    shown = _as_text(table)
+    shown.index.names = [None] * shown.index.nlevels
+    return "\n".join("  " + line.rstrip() for line in shown.to_string().split("\n"))
+
+
+def html_table(table: pd.DataFrame) -> str:
+    """A table as HTML without inline styles."""
+    shown = _as_text(table)
+    shown.index.names = [None] * shown.index.nlevels
+    return shown.to_html(border=0, classes="bimixed-table")
+
+
+def _wrap(text: str, width: int = 100) -> str:
+    import textwrap
+
+    return textwrap.fill(text, width, subsequent_indent="  ")

@@ -1,0 +1,97 @@
+"""Labelled tables of a result: arrays in, data frames out."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from bimixed.covariance import Array, correlation
+from bimixed.design import Design
+from bimixed.exceptions import BimixedError
+from bimixed.results.records import Estimates
+from bimixed.results.uncertainty import Uncertainty
+
+
+def fixef_table(design: Design, estimates: Estimates) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"estimate": estimates.beta, "std_error": np.sqrt(np.diag(estimates.vcov))},
+        index=pd.Index(design.names, name="coefficient"),
+    )
+
+
+def vcov_table(design: Design, estimates: Estimates) -> pd.DataFrame:
+    names = pd.Index(design.names, name="coefficient")
+    return pd.DataFrame(estimates.vcov.copy(), index=names, columns=names.rename(None))
+
+
+def varcorr_table(design: Design, estimates: Estimates) -> pd.DataFrame:
+    rows = [
+        (f.key, name, estimates.random_cov[f.key][k, k], estimates.random_sd[f.key][k])
+        for f in design.factors
+        for k, name in enumerate(f.names)
+    ]
+    rows.append(("Residual", "", estimates.sigma**2, estimates.sigma))
+    return pd.DataFrame(rows, columns=["group", "name", "variance", "sd"])
+
+
+def covariance_tables(design: Design, estimates: Estimates) -> dict[str, pd.DataFrame]:
+    return {
+        f.key: pd.DataFrame(estimates.random_cov[f.key].copy(), index=f.names, columns=f.names)
+        for f in design.factors
+    }
+
+
+def correlation_tables(design: Design, estimates: Estimates) -> dict[str, pd.DataFrame]:
+    return {
+        f.key: pd.DataFrame(correlation(estimates.random_cov[f.key]), index=f.names, columns=f.names)
+        for f in design.factors
+    }
+
+
+def ranef_tables(design: Design, values: dict[str, Array]) -> dict[str, pd.DataFrame]:
+    return {
+        f.key: pd.DataFrame(values[f.key].copy(), index=f.levels.rename(f.key), columns=list(f.names))
+        for f in design.factors
+    }
+
+
+def coefficient_table(
+    design: Design, estimates: Estimates, uncertainty: Uncertainty, level: float, likelihood: bool
+) -> pd.DataFrame:
+    """Wald table with the normal distribution; draws have no statistic and no p-value."""
+    check_level(level)
+    table = fixef_table(design, estimates)
+    df: Array | float
+    p_value: Array | float
+    if likelihood:
+        statistic = table["estimate"] / table["std_error"]
+        p_value = 2.0 * ndtr(-np.abs(statistic.to_numpy()))
+        df = np.where(statistic.isna(), np.nan, np.inf)
+    else:
+        statistic, p_value, df = pd.Series(np.nan, index=table.index), np.nan, np.nan
+    interval = uncertainty.fixef_interval(level)
+    return table.assign(
+        df=df,
+        statistic=statistic,
+        p_value=p_value,
+        lower=interval.lower,
+        upper=interval.upper,
+    )
+
+
+def interval_table(design: Design, uncertainty: Uncertainty, level: float) -> pd.DataFrame:
+    """Limits of every parameter: fixed effects, sds, correlations, sigma."""
+    check_level(level)
+    fixed = uncertainty.fixef_interval(level)
+    names, _, variances = uncertainty.variance_intervals(level)
+    return pd.DataFrame(
+        {
+            "lower": np.concatenate([fixed.lower, variances.lower]),
+            "upper": np.concatenate([fixed.upper, variances.upper]),
+        },
+        index=pd.Index([*design.names, *names], name="parameter"),
+    )
+
+
+def check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise BimixedError(f"level is {level}; it is a probability such as 0.95.")

@@ -1,0 +1,178 @@
+"""The one thing that differs between backends: where uncertainty comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import ndtri
+
+from bimixed.covariance import Array
+from bimixed.results.records import Interval, LinearVariance, VarianceScalesOf
+from bimixed.results.rows import PredictionRows, random_part
+
+
+class Uncertainty(Protocol):
+    """What tables and predictions ask of a backend's uncertainty."""
+
+    def fixef_interval(self, level: float) -> Interval:
+        """Limits of the fixed effects, (p,) each."""
+        ...
+
+    def variance_intervals(self, level: float) -> tuple[tuple[str, ...], Array, Interval]:
+        """Names, estimates and limits of sds, correlations and sigma."""
+        ...
+
+    def prediction_interval(
+        self,
+        rows: PredictionRows,
+        estimate: Array,
+        kind: str,
+        level: float,
+        random_seed: int | None,
+    ) -> Interval:
+        """Limits for the expected ("confidence") or a new ("prediction") response, (m,) each.
+
+        ``estimate`` is the point prediction, (m,).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NormalApproximation:
+    """Normal theory given the estimated variance parameters (likelihood fits).
+
+    Attributes
+    ----------
+    beta, vcov : arrays
+        Fixed effects (p,) and covariance (p, p).
+    sigma : float
+    random_cov : mapping, group → (K, K) array
+    variance_scales : callable
+        Estimates of sds and correlations with standard errors on the log and Fisher-z scales.
+    linear_variance : callable
+        (X, {group: (codes, values)}) → variance of Xβ̂ + Zb̂ as a predictor of Xβ + Zb.
+    """
+
+    beta: Array
+    vcov: Array
+    sigma: float
+    random_cov: Mapping[str, Array]
+    variance_scales: VarianceScalesOf
+    linear_variance: LinearVariance
+
+    def fixef_interval(self, level: float) -> Interval:
+        half = ndtri(0.5 + level / 2.0) * np.sqrt(np.diag(self.vcov))
+        return Interval(self.beta - half, self.beta + half)
+
+    def variance_intervals(self, level: float) -> tuple[tuple[str, ...], Array, Interval]:
+        scales = self.variance_scales()
+        half = ndtri(0.5 + level / 2.0) * scales.transformed_se
+        is_sd = np.array([kind == "sd" for kind in scales.kinds])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(is_sd, np.log(np.abs(scales.values)), np.arctanh(scales.values))
+            lower = np.where(is_sd, np.exp(z - half), np.tanh(z - half))
+            upper = np.where(is_sd, np.exp(z + half), np.tanh(z + half))
+        return scales.names, scales.values, Interval(lower, upper)
+
+    def prediction_interval(
+        self,
+        rows: PredictionRows,
+        estimate: Array,
+        kind: str,
+        level: float,
+        random_seed: int | None,
+    ) -> Interval:
+        estimable = ~np.isnan(self.beta)
+        variance = self.linear_variance(rows.rows.X[:, estimable], rows.known)
+        for key, numbers in rows.sampled.items():
+            values = rows.rows.values[key]
+            of_new = np.einsum("ma,ab,mb->m", values, self.random_cov[key], values)
+            variance = variance + np.where(numbers >= 0, of_new, 0.0)
+        if kind == "prediction":
+            weights = 1.0 if rows.rows.weights is None else rows.rows.weights
+            variance = variance + self.sigma**2 / weights
+        half = ndtri(0.5 + level / 2.0) * np.sqrt(variance)
+        return Interval(estimate - half, estimate + half)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws from the posterior, chains joined.
+
+    Attributes
+    ----------
+    beta : (draws, p) array
+    random_cov : mapping, group → (draws, K, K) array
+    sigma : (draws,) array
+    ranef : mapping, group → (draws, L, K) array
+    pairs : mapping, group → list of (i, j)
+        Coefficients whose correlation is a parameter.
+    names : mapping, group → tuple of str
+        The K coefficients.
+    """
+
+    beta: Array
+    random_cov: Mapping[str, Array]
+    sigma: Array
+    ranef: Mapping[str, Array]
+    pairs: Mapping[str, list[tuple[int, int]]]
+    names: Mapping[str, tuple[str, ...]]
+
+    def fixef_interval(self, level: float) -> Interval:
+        return equal_tails(self.beta, level)
+
+    def variance_intervals(self, level: float) -> tuple[tuple[str, ...], Array, Interval]:
+        names: list[str] = []
+        columns: list[Array] = []
+        for key, cov in self.random_cov.items():
+            sd = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+            for k, name in enumerate(self.names[key]):
+                names.append(f"sd_{key}[{name}]")
+                columns.append(sd[:, k])
+            for i, j in self.pairs[key]:
+                names.append(f"corr_{key}[{self.names[key][i]},{self.names[key][j]}]")
+                columns.append(cov[:, i, j] / (sd[:, i] * sd[:, j]))
+        values = np.column_stack([*columns, self.sigma])
+        return (*names, "sigma"), values.mean(axis=0), equal_tails(values, level)
+
+    def prediction_interval(
+        self,
+        rows: PredictionRows,
+        estimate: Array,
+        kind: str,
+        level: float,
+        random_seed: int | None,
+    ) -> Interval:
+        rng = np.random.default_rng(random_seed)
+        mu = self.linear_predictor(rows, rng)
+        if kind == "prediction":
+            sd = self.sigma[:, None]
+            if rows.rows.weights is not None:
+                sd = sd / np.sqrt(rows.rows.weights)
+            mu = mu + sd * rng.standard_normal(mu.shape)
+        return equal_tails(mu, level)
+
+    def linear_predictor(self, rows: PredictionRows, rng: np.random.Generator) -> Array:
+        """Draws of Xβ + Zb + offset, (draws, m); new levels drawn where they are sampled."""
+        estimable = ~np.isnan(self.beta).any(axis=0)
+        mu = self.beta[:, estimable] @ rows.rows.X[:, estimable].T + rows.rows.offset
+        if rows.groups:
+            effects = {key: np.moveaxis(self.ranef[key], 0, -1) for key in rows.groups}
+            mu = mu + random_part(rows, effects).T
+        for key, numbers in rows.sampled.items():
+            cov = self.random_cov[key]
+            values, vectors = np.linalg.eigh(cov)
+            root = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
+            noise = rng.standard_normal((len(cov), numbers.max() + 1, cov.shape[1]))
+            new = np.einsum("dab,dlb->dla", root, noise)
+            is_new = numbers >= 0
+            mu[:, is_new] += np.einsum("dma,ma->dm", new[:, numbers[is_new]], rows.rows.values[key][is_new])
+        return mu
+
+
+def equal_tails(draws: Array, level: float) -> Interval:
+    """Quantiles that leave equal probability on both sides; draws are (draws, ...)."""
+    tail = (1.0 - level) / 2.0
+    lower, upper = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    return Interval(lower, upper)

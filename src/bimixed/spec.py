@@ -1,0 +1,200 @@
+"""The front door: a formula and data become a frozen specification, which both engines can fit."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from bimixed.design import Design, build_design
+from bimixed.exceptions import FitError
+from bimixed.formula import RandomTerm, parse_formula
+from bimixed.likelihood.fit import fit_likelihood
+from bimixed.priors import Prior, Priors, resolve_priors
+from bimixed.results import MixedModelResult
+
+METHODS = ("reml", "ml")
+
+
+class ModelSpec:
+    """A linear mixed model and its data.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's notation, everything formulaic knows in the fixed part and inside the bars:
+        ``(x | g)`` correlated intercept and slope, ``(x || g)`` uncorrelated, ``(0 + x | g)`` no
+        intercept, ``(1 | a/b)`` for ``(1 | a) + (1 | a:b)``, ``(1 | a:b)``, ``offset(x)``. Unlike
+        lme4, ``(f || g)`` with a factor f gives uncorrelated coefficients.
+    data : table
+        pandas, polars, pyarrow, or a dict of columns, in long format. Never changed.
+    priors : dict of Prior, optional
+        For ``method="nuts"``; keys ``"Intercept"``, ``"<coefficient>"``, ``"fixef"``, ``"sd"``,
+        ``"sd_<group>"``, ``"sd_<group>[<coefficient>]"``, ``"corr_<group>"``, ``"sigma"``. The most
+        specific wins; the others get the defaults that ``spec.priors`` shows.
+    weights : str or array, optional
+        Precision weights, Var(e_i) = sigma²/w_i.
+    offset : str or array, optional
+        Added to the linear predictor with coefficient 1.
+    na_action : {"drop", "raise"}
+        What to do with rows where a column of the formula is missing.
+    context : mapping, optional
+        Names that the formula may use beside columns; default the caller's variables.
+
+    Raises
+    ------
+    FormulaError, DataError, PriorError
+        Naming the place, the cause and the remedy.
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> spec = bm.ModelSpec("log_radon ~ floor + (1 + floor | county)", bm.load_dataset("radon"))
+    >>> print(spec)
+    log_radon ~ floor + (1 + floor | county)
+    919 rows
+    kind                group   columns           levels  parameters
+    fixed                       Intercept, floor               2
+    correlated random   county  Intercept, floor      85           3
+    """
+
+    __slots__ = ("design", "priors")
+    design: Design
+    priors: Priors
+
+    def __init__(
+        self,
+        formula: str,
+        data: Any,
+        *,
+        priors: Mapping[str, Prior] | None = None,
+        weights: Any = None,
+        offset: Any = None,
+        na_action: Literal["drop", "raise"] = "drop",
+        context: Mapping[str, Any] | None = None,
+    ):
+        if context is None:
+            context = _caller_names()
+        design = build_design(
+            parse_formula(formula),
+            data,
+            weights=weights,
+            offset=offset,
+            na_action=na_action,
+            context=context,
+        )
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "priors", resolve_priors(design, priors))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("A ModelSpec can't be changed; make a new one.")
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.design.formula.text
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Names of the fixed-effects columns, dropped collinear ones included."""
+        return self.design.names
+
+    @property
+    def random(self) -> tuple[RandomTerm, ...]:
+        """The random-effects terms."""
+        return self.design.formula.random
+
+    def fit(
+        self,
+        method: Literal["reml", "ml"] = "reml",
+        *,
+        optimizer: str = "auto",
+        start: Any = None,
+        progress: bool = False,
+    ) -> MixedModelResult:
+        """Fit the model.
+
+        Parameters
+        ----------
+        method : {"reml", "ml"}
+        optimizer : str
+            "auto" (L-BFGS-B), "L-BFGS-B", "TNC", "SLSQP" or "trust-constr"; each is followed by
+            Newton steps.
+        start : array or mapping, optional
+            θ to start from: ``result.theta``, or its arrays one after the other.
+        progress : bool
+
+        Returns
+        -------
+        MixedModelResult
+
+        Raises
+        ------
+        FitError
+            If the request makes no sense or there is nothing to estimate variances from.
+        """
+        if method not in METHODS:
+            raise FitError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+        if isinstance(start, Mapping):
+            start = np.concatenate([start[f.key] for f in self.design.factors])
+        result = fit_likelihood(
+            self.design, reml=method == "reml", optimizer=optimizer, start=start, progress=progress
+        )
+        return replace(result, spec=self)
+
+    def __str__(self) -> str:
+        return str(describe(self.design))
+
+    def __repr__(self) -> str:
+        return f"ModelSpec({self.formula!r}, {self.design.n} rows)"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a specification says, as rows of a table."""
+
+    title: str
+    rows: str
+    lines: tuple[tuple[str, str, str, str, str], ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = ("kind", "group", "columns", "levels", "parameters")
+        table = [head, *self.lines]
+        widths = [max(len(row[i]) for row in table) for i in range(5)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  "
+            f"{d:>{widths[3]}}  {e:>{widths[4]}}".rstrip()
+            for a, b, c, d, e in table
+        ]
+        return "\n".join([self.title, self.rows, *lines, *self.notes])
+
+
+def describe(design: Design) -> Description:
+    """The terms of a model: kind, group, columns, levels, number of parameters."""
+    lines = [("fixed", "", ", ".join(design.names), "", str(len(design.kept)))]
+    for factor in design.factors:
+        start = 0
+        for size, correlated in factor.template.blocks:
+            names = factor.names[start : start + size]
+            start += size
+            kind = "correlated random" if correlated and size > 1 else "random"
+            count = size * (size + 1) // 2 if correlated else size
+            lines.append((kind, factor.key, ", ".join(names), str(factor.n_levels), str(count)))
+    dropped = design.frame.n_dropped
+    rows = f"{design.n} rows" + (f", {dropped} left out (missing values)" if dropped else "")
+    notes = [f"weights: {design.weights_column or 'given'}"] if design.weights is not None else []
+    if design.dropped:
+        notes.append(f"dropped (earlier columns determine them): {', '.join(design.dropped)}")
+    return Description(design.formula.text, rows, tuple(lines), tuple(notes))
+
+
+def _caller_names() -> dict[str, Any]:
+    """Variables of the first frame outside this package."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("bimixed."):
+        frame = frame.f_back
+    if frame is None:
+        return {}
+    return {**frame.f_globals, **frame.f_locals}

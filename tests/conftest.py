@@ -1,0 +1,6 @@
+"""Helpers in this folder can be imported by tests of every folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
