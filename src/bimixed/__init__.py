@@ -4,7 +4,11 @@ One specification compiles to a REML likelihood or to a PyMC hierarchical model;
 result type.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from bimixed._version import __version__
+from bimixed.compare import Comparison, compare
 from bimixed.datasets import load_dataset
 from bimixed.exceptions import (
     BimixedError,
@@ -21,9 +25,13 @@ from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from bimixed import plots
+
 __all__ = [
     "BimixedError",
     "BimixedWarning",
+    "Comparison",
     "ConvergenceWarning",
     "DataError",
     "FitError",
@@ -35,5 +43,14 @@ __all__ = [
     "PriorError",
     "UnavailableError",
     "__version__",
+    "compare",
     "load_dataset",
+    "plots",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what imports matplotlib only when it is asked for."""
+    if name == "plots":
+        return import_module("bimixed.plots")
+    raise AttributeError(f"module 'bimixed' has no attribute {name!r}")

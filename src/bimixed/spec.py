@@ -1,6 +1,7 @@
 """The front door: a formula and data become a frozen specification, which both engines can fit."""
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -8,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from bimixed.design import Design, build_design
-from bimixed.exceptions import FitError
+from bimixed.exceptions import BimixedWarning, FitError
 from bimixed.formula import RandomTerm, parse_formula
 from bimixed.likelihood.fit import fit_likelihood
 from bimixed.priors import Prior, Priors, resolve_priors
-from bimixed.results import MixedModelResult
+from bimixed.results import Estimates, MixedModelResult
 
-METHODS = ("reml", "ml")
+METHODS = ("reml", "ml", "nuts")
 
 
 class ModelSpec:
@@ -107,23 +108,48 @@ class ModelSpec:
 
     def fit(
         self,
-        method: Literal["reml", "ml"] = "reml",
+        method: Literal["reml", "ml", "nuts"] = "reml",
         *,
         optimizer: str = "auto",
         start: Any = None,
-        progress: bool = False,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        random_seed: int | None = None,
+        form: Literal["auto", "hierarchical"] = "auto",
+        parameterization: Literal["auto", "centered", "noncentered"] = "auto",
+        sampler: Literal["auto", "nutpie", "pymc"] = "auto",
+        target_accept: float | None = None,
+        cores: int | None = None,
+        progress: bool | None = None,
     ) -> MixedModelResult:
         """Fit the model.
 
         Parameters
         ----------
-        method : {"reml", "ml"}
+        method : {"reml", "ml", "nuts"}
+            Restricted or full maximum likelihood, or draws from the posterior.
         optimizer : str
-            "auto" (L-BFGS-B), "L-BFGS-B", "TNC", "SLSQP" or "trust-constr"; each is followed by
-            Newton steps.
+            Likelihood: "auto" (L-BFGS-B), "L-BFGS-B", "TNC", "SLSQP" or "trust-constr"; each is
+            followed by Newton steps.
         start : array or mapping, optional
-            θ to start from: ``result.theta``, or its arrays one after the other.
-        progress : bool
+            Likelihood: θ to start from, ``result.theta`` or its arrays one after the other.
+        draws, tune, chains : int
+            NUTS: kept and warm-up draws of each chain, and number of chains.
+        random_seed : int, optional
+            NUTS: the same seed gives the same draws.
+        form : {"auto", "hierarchical"}
+            NUTS: which form of the posterior is sampled; "auto" is hierarchical.
+        parameterization : {"auto", "centered", "noncentered"}
+            NUTS: "auto" chooses for each group by how much REML shrinks its levels.
+        sampler : {"auto", "nutpie", "pymc"}
+            NUTS: "auto" is nutpie.
+        target_accept : float, optional
+            NUTS: higher is slower and diverges less; the sampler's default is 0.8.
+        cores : int, optional
+            NUTS: chains that run at the same time.
+        progress : bool, optional
+            Default: shown for NUTS, not for likelihood fits.
 
         Returns
         -------
@@ -134,14 +160,73 @@ class ModelSpec:
         FitError
             If the request makes no sense or there is nothing to estimate variances from.
         """
-        if method not in METHODS:
+        if method == "nuts":
+            if form not in ("auto", "hierarchical"):
+                raise FitError(f"form is {form!r}; choose 'auto' or 'hierarchical'.")
+            from bimixed.bayes.fit import fit_nuts
+
+            result = fit_nuts(
+                self.design,
+                self.priors,
+                reml=self._reml_hint(parameterization),
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                random_seed=random_seed,
+                parameterization=parameterization,
+                sampler=sampler,
+                target_accept=target_accept,
+                cores=cores,
+                progress=progress is not False,
+            )
+        elif method in ("reml", "ml"):
+            if isinstance(start, Mapping):
+                start = np.concatenate([start[f.key] for f in self.design.factors])
+            result = fit_likelihood(
+                self.design,
+                reml=method == "reml",
+                optimizer=optimizer,
+                start=start,
+                progress=bool(progress),
+            )
+        else:
             raise FitError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
-        if isinstance(start, Mapping):
-            start = np.concatenate([start[f.key] for f in self.design.factors])
-        result = fit_likelihood(
-            self.design, reml=method == "reml", optimizer=optimizer, start=start, progress=progress
-        )
         return replace(result, spec=self)
+
+    def to_pymc(
+        self,
+        form: Literal["hierarchical"] = "hierarchical",
+        parameterization: Literal["auto", "centered", "noncentered"] = "auto",
+    ) -> Any:
+        """The model in PyMC, to sample or extend.
+
+        Parameters
+        ----------
+        form : {"hierarchical"}
+        parameterization : {"auto", "centered", "noncentered"}
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        pymc.Model
+            Variables ``fixef``, ``sd_<group>``, ``corr_<group>``, ``ranef_<group>``, ``sigma`` and
+            the observed ``y``, with named dimensions.
+        """
+        if form != "hierarchical":
+            raise FitError(f"form is {form!r}; only 'hierarchical' is available in this version.")
+        from bimixed.bayes.model import build_model
+        from bimixed.bayes.parameterization import choose
+
+        centered = choose(self.design, parameterization, self._reml_hint(parameterization))
+        return build_model(self.design, self.priors, centered)
+
+    def _reml_hint(self, parameterization: str) -> Estimates | None:
+        """A quick REML fit, to see how much is known of each level; its warnings are not ours."""
+        if parameterization != "auto":
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BimixedWarning)
+            return fit_likelihood(self.design, reml=True).estimates
 
     def __str__(self) -> str:
         return str(describe(self.design))

@@ -127,5 +127,14 @@ class VarianceScales:
     transformed_se: Array
 
 
+@dataclass(frozen=True)
+class VarianceParameters:
+    """Variance parameters on their own scales: names, values (m,) and standard errors (m,)."""
+
+    names: tuple[str, ...]
+    values: Array
+    std_errors: Array
+
+
 VarianceScalesOf = Callable[[], VarianceScales]
 LinearVariance = Callable[[Array, Mapping[str, tuple[np.ndarray, Array]]], Array]

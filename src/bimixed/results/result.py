@@ -191,7 +191,22 @@ class MixedModelResult:
             )
         import arviz
 
-        return arviz.loo(self.posterior)
+        return arviz.loo(self._with_log_likelihood(self.uncertainty))
+
+    def _with_log_likelihood(self, draws: Draws) -> Any:
+        """The posterior with the log-density of each observation (chain × draw × row)."""
+        import arviz
+
+        mu = draws.linear_predictor(self._training, np.random.default_rng(0))
+        sd = np.broadcast_to(draws.sigma[:, None], mu.shape)
+        if self.design.weights is not None:
+            sd = sd / np.sqrt(self.design.weights)
+        z = (self.design.y - mu) / sd
+        density = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
+        sizes = self.posterior["posterior"].sizes
+        values = density.reshape(sizes["chain"], sizes["draw"], -1)
+        extra = arviz.from_dict({"log_likelihood": {"y": values}})
+        return self.posterior.assign({"log_likelihood": extra["log_likelihood"]})
 
     # --- rows ------------------------------------------------------------------------------
 

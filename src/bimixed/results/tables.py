@@ -82,7 +82,8 @@ def interval_table(design: Design, uncertainty: Uncertainty, level: float) -> pd
     """Limits of every parameter: fixed effects, sds, correlations, sigma."""
     check_level(level)
     fixed = uncertainty.fixef_interval(level)
-    names, _, variances = uncertainty.variance_intervals(level)
+    names = uncertainty.variance_parameters().names
+    variances = uncertainty.variance_interval(level)
     return pd.DataFrame(
         {
             "lower": np.concatenate([fixed.lower, variances.lower]),

@@ -8,7 +8,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from bimixed.covariance import Array
-from bimixed.results.records import Interval, LinearVariance, VarianceScalesOf
+from bimixed.results.records import (
+    Interval,
+    LinearVariance,
+    VarianceParameters,
+    VarianceScalesOf,
+)
 from bimixed.results.rows import PredictionRows, random_part
 
 
@@ -19,8 +24,12 @@ class Uncertainty(Protocol):
         """Limits of the fixed effects, (p,) each."""
         ...
 
-    def variance_intervals(self, level: float) -> tuple[tuple[str, ...], Array, Interval]:
-        """Names, estimates and limits of sds, correlations and sigma."""
+    def variance_parameters(self) -> VarianceParameters:
+        """Sds, correlations and sigma with standard errors (or posterior sds)."""
+        ...
+
+    def variance_interval(self, level: float) -> Interval:
+        """Limits of the variance parameters, in the same order."""
         ...
 
     def prediction_interval(
@@ -65,7 +74,13 @@ class NormalApproximation:
         half = ndtri(0.5 + level / 2.0) * np.sqrt(np.diag(self.vcov))
         return Interval(self.beta - half, self.beta + half)
 
-    def variance_intervals(self, level: float) -> tuple[tuple[str, ...], Array, Interval]:
+    def variance_parameters(self) -> VarianceParameters:
+        scales = self.variance_scales()
+        is_sd = np.array([kind == "sd" for kind in scales.kinds])
+        slope = np.where(is_sd, scales.values, 1.0 - scales.values**2)
+        return VarianceParameters(scales.names, scales.values, scales.transformed_se * slope)
+
+    def variance_interval(self, level: float) -> Interval:
         scales = self.variance_scales()
         half = ndtri(0.5 + level / 2.0) * scales.transformed_se
         is_sd = np.array([kind == "sd" for kind in scales.kinds])
@@ -73,7 +88,7 @@ class NormalApproximation:
             z = np.where(is_sd, np.log(np.abs(scales.values)), np.arctanh(scales.values))
             lower = np.where(is_sd, np.exp(z - half), np.tanh(z - half))
             upper = np.where(is_sd, np.exp(z + half), np.tanh(z + half))
-        return scales.names, scales.values, Interval(lower, upper)
+        return Interval(lower, upper)
 
     def prediction_interval(
         self,
@@ -122,7 +137,14 @@ class Draws:
     def fixef_interval(self, level: float) -> Interval:
         return equal_tails(self.beta, level)
 
-    def variance_intervals(self, level: float) -> tuple[tuple[str, ...], Array, Interval]:
+    def variance_parameters(self) -> VarianceParameters:
+        names, values = self._variance_draws()
+        return VarianceParameters(names, values.mean(axis=0), values.std(axis=0, ddof=1))
+
+    def variance_interval(self, level: float) -> Interval:
+        return equal_tails(self._variance_draws()[1], level)
+
+    def _variance_draws(self) -> tuple[tuple[str, ...], Array]:
         names: list[str] = []
         columns: list[Array] = []
         for key, cov in self.random_cov.items():
@@ -133,8 +155,7 @@ class Draws:
             for i, j in self.pairs[key]:
                 names.append(f"corr_{key}[{self.names[key][i]},{self.names[key][j]}]")
                 columns.append(cov[:, i, j] / (sd[:, i] * sd[:, j]))
-        values = np.column_stack([*columns, self.sigma])
-        return (*names, "sigma"), values.mean(axis=0), equal_tails(values, level)
+        return (*names, "sigma"), np.column_stack([*columns, self.sigma])
 
     def prediction_interval(
         self,

@@ -1,0 +1,208 @@
+"""Design and priors → the common result, by NUTS."""
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from bimixed.bayes.model import build_model, safe_name
+from bimixed.bayes.parameterization import choose
+from bimixed.bayes.sample import sample
+from bimixed.covariance import Array
+from bimixed.design import Design
+from bimixed.exceptions import ConvergenceWarning, FitError
+from bimixed.priors import Priors
+from bimixed.results import Diagnostics, Estimates, MixedModelResult
+from bimixed.results.uncertainty import Draws
+
+RHAT, ESS = 1.01, 400.0
+"""Largest R-hat and smallest effective sample size to trust (Vehtari et al. 2021)."""
+
+
+def fit_nuts(
+    design: Design,
+    priors: Priors,
+    *,
+    reml: Estimates | None,
+    draws: int,
+    tune: int,
+    chains: int,
+    random_seed: int | None,
+    parameterization: str,
+    sampler: str,
+    target_accept: float | None,
+    cores: int | None,
+    progress: bool,
+) -> MixedModelResult:
+    """Sample the hierarchical model.
+
+    Parameters
+    ----------
+    design : Design
+    priors : Priors
+    reml : Estimates or None
+        Of the same model, to choose between centred and non-centred.
+    draws, tune, chains : int
+        Kept and warm-up draws of each chain, and chains.
+    random_seed : int, optional
+    parameterization, sampler : str
+    target_accept : float, optional
+    cores : int, optional
+        Chains that run at the same time; changes no number.
+    progress : bool
+    """
+    began = time.perf_counter()
+    for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
+        if value < least:
+            raise FitError(f"{name} is {value}; it must be at least {least}.")
+    centered = choose(design, parameterization, reml)
+    model = build_model(design, priors, centered)
+    tree = sample(
+        model,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        random_seed=random_seed,
+        sampler=sampler,
+        target_accept=target_accept,
+        cores=cores,
+        progress=progress,
+    )
+    kept = flatten(design, tree)
+    return MixedModelResult(
+        method="nuts",
+        spec=None,
+        design=design,
+        estimates=posterior_estimates(design, kept),
+        diagnostics=_diagnostics(design, tree, centered, draws, began),
+        uncertainty=kept,
+        posterior=tree,
+    )
+
+
+def flatten(design: Design, tree: Any) -> Draws:
+    """The posterior as arrays with chains joined; dropped columns of X are NaN."""
+    posterior = tree["posterior"]
+
+    def joined(name: str) -> Array:
+        values = np.asarray(posterior[name], dtype=np.float64)
+        return values.reshape(-1, *values.shape[2:])
+
+    sigma = joined("sigma")
+    beta = np.full((len(sigma), len(design.names)), np.nan)
+    if len(design.kept):
+        beta[:, design.kept] = joined("fixef")
+    cov, ranef = {}, {}
+    for factor in design.factors:
+        key = safe_name(factor.key)
+        sd = joined(f"sd_{key}")
+        corr = (
+            joined(f"corr_{key}")
+            if factor.template.correlated_pairs()
+            else np.broadcast_to(np.eye(sd.shape[1]), (len(sd), sd.shape[1], sd.shape[1]))
+        )
+        cov[factor.key] = sd[:, :, None] * corr * sd[:, None, :]
+        ranef[factor.key] = joined(f"ranef_{key}")
+    return Draws(
+        beta=beta,
+        random_cov=cov,
+        sigma=sigma,
+        ranef=ranef,
+        pairs={f.key: f.template.correlated_pairs() for f in design.factors},
+        names={f.key: f.names for f in design.factors},
+    )
+
+
+def posterior_estimates(design: Design, draws: Draws) -> Estimates:
+    """Posterior means and sds."""
+    p = len(design.names)
+    vcov = np.full((p, p), np.nan)
+    if len(design.kept):
+        vcov[np.ix_(design.kept, design.kept)] = np.atleast_2d(
+            np.cov(draws.beta[:, design.kept], rowvar=False)
+        )
+    return Estimates(
+        beta=draws.beta.mean(axis=0),
+        vcov=vcov,
+        random_cov={key: cov.mean(axis=0) for key, cov in draws.random_cov.items()},
+        random_sd={
+            key: np.sqrt(np.diagonal(cov, axis1=1, axis2=2)).mean(axis=0)
+            for key, cov in draws.random_cov.items()
+        },
+        sigma=float(draws.sigma.mean()),
+        ranef={key: b.mean(axis=0) for key, b in draws.ranef.items()},
+        ranef_sd={key: b.std(axis=0, ddof=1) for key, b in draws.ranef.items()},
+    )
+
+
+def _diagnostics(
+    design: Design, tree: Any, centered: dict[str, bool], wanted: int, began: float
+) -> Diagnostics:
+    rhat, bulk, tail = convergence(design, tree)
+    divergences = int(np.asarray(tree["sample_stats"]["diverging"]).sum())
+    messages = []
+    if np.isfinite(rhat) and rhat > RHAT:
+        messages.append(
+            f"Not converged: R-hat is {rhat:.3f}, above {RHAT}: the chains disagree. Sample longer "
+            "(tune=2000, draws=2000), or simplify the random effects."
+        )
+    if min(bulk, tail) < ESS:
+        messages.append(
+            f"Few effective draws: {min(bulk, tail):.0f}, below {ESS:.0f}; means and limits carry "
+            "Monte Carlo error. Ask for more draws."
+        )
+    if divergences:
+        messages.append(
+            f"{divergences} divergent transitions: the sampler missed a narrow part of the "
+            "posterior. Raise target_accept (to 0.95 or 0.99), or change parameterization."
+        )
+    available = tree["posterior"].sizes["draw"]
+    if available < wanted:
+        messages.append(f"Interrupted: {available} of {wanted} draws of each chain are kept.")
+    for message in messages:
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+    return Diagnostics(
+        ok=not messages,
+        converged=bool(rhat <= RHAT),
+        singular=None,
+        messages=tuple(messages),
+        seconds=time.perf_counter() - began,
+        rhat_max=rhat,
+        ess_bulk_min=bulk,
+        ess_tail_min=tail,
+        divergences=divergences,
+        details={
+            "form": "hierarchical",
+            "parameterization": {key: "centered" if c else "noncentered" for key, c in centered.items()},
+        },
+    )
+
+
+def convergence(design: Design, tree: Any) -> tuple[float, float, float]:
+    """Largest R-hat, smallest bulk and tail ESS over every scalar of the posterior.
+
+    Entries of correlation matrices that are no parameters (the diagonal) don't count.
+    """
+    import arviz
+
+    posterior = tree["posterior"].to_dataset()
+    tables = {
+        "rhat": arviz.rhat(posterior),
+        "bulk": arviz.ess(posterior, method="bulk"),
+        "tail": arviz.ess(posterior, method="tail"),
+    }
+    values: dict[str, list[Array]] = {name: [] for name in tables}
+    for name, table in tables.items():
+        for variable in table.data_vars:
+            entries = np.asarray(table[variable], dtype=float)
+            if variable.startswith("corr_"):
+                factor = next(f for f in design.factors if f"corr_{safe_name(f.key)}" == variable)
+                entries = np.array([entries[i, j] for i, j in factor.template.correlated_pairs()])
+            values[name].append(np.atleast_1d(entries).ravel())
+    joined = {name: np.concatenate(arrays) for name, arrays in values.items()}
+    return (
+        float(np.max(joined["rhat"])),
+        float(np.min(joined["bulk"])),
+        float(np.min(joined["tail"])),
+    )

@@ -1,0 +1,106 @@
+"""A PyMC model → draws, by nutpie or by PyMC's own sampler."""
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+
+from bimixed.exceptions import FitError
+
+SAMPLERS = ("auto", "nutpie", "pymc")
+
+
+def sample(
+    model: pm.Model,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    random_seed: int | None,
+    sampler: str,
+    target_accept: float | None,
+    cores: int | None,
+    progress: bool,
+) -> Any:
+    """Draw from the posterior.
+
+    The same seed gives the same draws whatever ``cores`` is. Interrupting returns the draws so far.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior`` (chain × draw × …) and ``sample_stats``.
+    """
+    names = reported_variables(model)
+    if random_seed is None:
+        random_seed = int(np.random.default_rng().integers(2**31))
+    if sampler in ("auto", "nutpie"):
+        tree = _nutpie(model, names, draws, tune, chains, random_seed, target_accept, cores, progress)
+    elif sampler == "pymc":
+        tree = pm.sample(
+            draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=random_seed,
+            target_accept=target_accept or 0.8,
+            progressbar=progress,
+            var_names=names,
+            compute_convergence_checks=False,
+            model=model,
+        )
+    else:
+        raise FitError(f"Unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    helpers = [name for name in tree["posterior"].data_vars if name not in names]
+    tree["posterior"] = tree["posterior"].to_dataset().drop_vars(helpers)
+    return _complete_draws(tree)
+
+
+def reported_variables(model: pm.Model) -> list[str]:
+    """Variables that the result keeps: none of the helpers that only serve sampling."""
+    wanted = ("fixef", "sd_", "corr_", "ranef_", "sigma")
+    known = {v.name for v in (*model.free_RVs, *model.deterministics)}
+    return [name for name in sorted(known) if name.startswith(wanted) and "[" not in name]
+
+
+def _nutpie(
+    model: pm.Model,
+    names: list[str],
+    draws: int,
+    tune: int,
+    chains: int,
+    random_seed: int,
+    target_accept: float | None,
+    cores: int | None,
+    progress: bool,
+) -> Any:
+    import nutpie
+
+    compiled = nutpie.compile_pymc_model(model, var_names=names)
+    settings: dict[str, Any] = {} if target_accept is None else {"target_accept": target_accept}
+    return nutpie.sample(
+        compiled,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        seed=random_seed,
+        save_warmup=False,
+        progress_bar=progress,
+        **settings,
+    )
+
+
+def _complete_draws(tree: Any) -> Any:
+    """After an interrupt: the draws that every chain has."""
+    sigma = np.asarray(tree["posterior"]["sigma"])
+    finished = np.isfinite(sigma).sum(axis=1)
+    complete = int(finished.min()) if len(finished) else 0
+    if complete < 4:
+        raise FitError(
+            "Sampling was stopped before every chain had a few draws after warm-up; nothing is kept. "
+            "Let it run longer, or ask for fewer tune= steps."
+        )
+    if complete < sigma.shape[1]:
+        tree = tree.isel(draw=slice(0, complete))
+    return tree

@@ -1,0 +1,279 @@
+"""Two fits of one model side by side: estimates, shrinkage, and what their differences mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bimixed.covariance import Array
+from bimixed.design import RandomFactor
+from bimixed.exceptions import BimixedError, DataError
+from bimixed.likelihood.small import sum_by
+from bimixed.results import MixedModelResult
+from bimixed.results.summary import METHODS, Summary
+from bimixed.verdicts import agreement_table, overall
+
+COLUMNS = ("estimate", "std_error")
+
+
+def compare(
+    first: MixedModelResult, second: MixedModelResult, *, names: Sequence[str] | None = None
+) -> "Comparison":
+    """Lay two results of the same model side by side.
+
+    Parameters
+    ----------
+    first, second : MixedModelResult
+        Usually a REML and a NUTS fit of the same spec.
+    names : sequence of str, optional
+        Suffixes of the columns; default the methods.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    BimixedError
+        If the results have different terms or rows.
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    >>> bm.compare(spec.fit("reml"), spec.fit("ml")).fixef[["estimate_reml", "estimate_ml"]].round(2)
+                 estimate_reml  estimate_ml
+    coefficient
+    Intercept           251.41       251.41
+    Days                 10.47        10.47
+    """
+    for result in (first, second):
+        if not isinstance(result, MixedModelResult):
+            raise BimixedError(f"compare takes results of spec.fit(), not a {type(result).__name__}.")
+    _require_same_model(first, second)
+    if names is None:
+        names = (first.method, second.method)
+        if names[0] == names[1]:
+            names = (f"{first.method}_1", f"{second.method}_2")
+    if len(names) != 2 or names[0] == names[1]:
+        raise BimixedError(f"names must be two different strings, not {list(names)}.")
+    return Comparison((first, second), (str(names[0]), str(names[1])))
+
+
+def _require_same_model(first: MixedModelResult, second: MixedModelResult) -> None:
+    a, b = first.design, second.design
+    differences = []
+    if a.names != b.names:
+        differences.append(f"fixed effects {list(a.names)} and {list(b.names)}")
+    for f, g in zip(a.factors, b.factors, strict=False):
+        if f.key != g.key or f.names != g.names or f.template != g.template:
+            differences.append(f"random effects {' + '.join(f.sources)} and {' + '.join(g.sources)}")
+    if len(a.factors) != len(b.factors):
+        differences.append(f"{len(a.factors)} and {len(b.factors)} groups")
+    if a.n != b.n or not np.array_equal(a.y, b.y):
+        differences.append("different rows or responses")
+    if differences:
+        raise BimixedError(
+            f"The results are of different models: {'; '.join(differences)}. "
+            "Compare fits of one spec by different methods or priors."
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Two results side by side.
+
+    Columns carry the name of the result, such as ``estimate_reml`` and ``std_error_nuts``. The
+    reference is the result with draws (or the second one): differences are the other's estimate minus
+    the reference's is negated, that is *reference − other*, and ``difference_sd`` divides by the
+    reference's posterior sd.
+
+    Attributes
+    ----------
+    results : tuple of two MixedModelResult
+    names : tuple of two str
+    """
+
+    results: tuple[MixedModelResult, MixedModelResult]
+    names: tuple[str, str]
+
+    @property
+    def reference(self) -> int:
+        """Which result's sds are the units of differences: the one with draws, else the second."""
+        has_draws = [r.posterior is not None for r in self.results]
+        return 0 if has_draws == [True, False] else 1
+
+    @property
+    def fixef(self) -> pd.DataFrame:
+        """Fixed effects: estimate and standard error of both, and their difference."""
+        tables = [r.fixef for r in self.results]
+        return self._side_by_side(
+            [t["estimate"].to_numpy() for t in tables],
+            [t["std_error"].to_numpy() for t in tables],
+            tables[0].index,
+        )
+
+    @property
+    def varcorr(self) -> pd.DataFrame:
+        """Sds, correlations and sigma of both, like ``fixef``; standard errors on their own scale."""
+        parameters = [r.uncertainty.variance_parameters() for r in self.results]
+        return self._side_by_side(
+            [p.values for p in parameters],
+            [p.std_errors for p in parameters],
+            pd.Index(parameters[0].names, name="parameter"),
+        )
+
+    @property
+    def ranef(self) -> dict[str, pd.DataFrame]:
+        """Random effects by group, one row per level and coefficient."""
+        tables = {}
+        for factor in self.results[0].design.factors:
+            tables[factor.key] = self._side_by_side(
+                [r.estimates.ranef[factor.key].ravel() for r in self.results],
+                [r.estimates.ranef_sd[factor.key].ravel() for r in self.results],
+                _level_index(factor),
+            )
+        return tables
+
+    @property
+    def shrinkage(self) -> dict[str, pd.DataFrame]:
+        """How far each level is pulled from its own estimate to the population's, by group.
+
+        For each result: ``own``, least squares of y − Xβ̂ on the group's columns from the level's rows
+        alone (NaN where those can't determine it); ``estimate``, the random effect; ``shrinkage``,
+        1 − estimate/own, 0 for no pooling and 1 for complete pooling. ``rows`` counts the level's data.
+        """
+        tables = {}
+        for factor in self.results[0].design.factors:
+            table = pd.DataFrame(index=_level_index(factor))
+            counts = np.bincount(factor.codes, minlength=factor.n_levels)
+            table["rows"] = np.repeat(counts, factor.n_coefficients)
+            for name, result in zip(self.names, self.results, strict=True):
+                own = own_estimates(result, factor).ravel()
+                estimate = result.estimates.ranef[factor.key].ravel()
+                table[f"own_{name}"] = own
+                table[f"estimate_{name}"] = estimate
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    table[f"shrinkage_{name}"] = 1.0 - estimate / own
+            tables[factor.key] = table
+        return tables
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame:
+        """Each parameter's difference with a verdict: "agrees", "expected" or "suspicious", and why."""
+        return agreement_table(self)
+
+    @property
+    def verdict(self) -> str:
+        """The agreement in a sentence or two."""
+        return overall(self)
+
+    def summary(self) -> Summary:
+        """The comparison as text and, in notebooks, HTML."""
+        result = self.results[0]
+        facts = [("Rows", str(result.nobs))]
+        facts += [("Groups", ", ".join(f"{k} ({n})" for k, n in result.ngroups.items()))]
+        for name, r in zip(self.names, self.results, strict=True):
+            state = "ok" if r.diagnostics.ok else "see notes"
+            facts.append((name, f"{METHODS[r.method]}, {r.diagnostics.seconds:.3g} s, {state}"))
+        flagged = self.agreement
+        shown = flagged[flagged["verdict"] != "agrees"][["difference_sd", "verdict", "reason"]]
+        sections = [("Fixed effects", self.fixef), ("Variance components", self.varcorr)]
+        sections += [("Shrinkage, median over levels", self._median_shrinkage())]
+        if len(shown):
+            sections.append(("Differences worth a word", shown))
+        notes = [self.verdict]
+        for name, r in zip(self.names, self.results, strict=True):
+            notes += [f"{name}: {message}" for message in r.diagnostics.messages]
+        return Summary(
+            title=f"{METHODS[self.results[0].method]} and {METHODS[self.results[1].method]} "
+            f"of {result.formula}",
+            facts=tuple(facts),
+            sections=tuple(sections),
+            notes=tuple(notes),
+        )
+
+    def plot(self) -> Any:
+        """Shrinkage of every level and a forest of all parameters.
+
+        Returns
+        -------
+        matplotlib Figure
+        """
+        from bimixed.plots import comparison_figure
+
+        return comparison_figure(self)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained page: tables, pictures, and what the differences mean.
+
+        Returns
+        -------
+        pathlib.Path
+            Of the file written.
+        """
+        from bimixed.plots.page import comparison_page
+
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name} to.")
+        path.write_text(comparison_page(self), encoding="utf-8")
+        return path
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def _median_shrinkage(self) -> pd.DataFrame:
+        rows = []
+        for key, table in self.shrinkage.items():
+            for name in table.index.unique("coefficient"):
+                part = table.xs(name, level="coefficient")
+                medians = {f"shrinkage_{n}": part[f"shrinkage_{n}"].median() for n in self.names}
+                alone = int(part[f"own_{self.names[0]}"].notna().sum())
+                rows.append({"group": key, "name": name, "levels with own": str(alone), **medians})
+        return pd.DataFrame(rows).set_index(["group", "name"])
+
+    def _side_by_side(self, estimates: list[Array], errors: list[Array], index: pd.Index) -> pd.DataFrame:
+        columns: dict[str, Array] = {}
+        for name, estimate, error in zip(self.names, estimates, errors, strict=True):
+            columns[f"estimate_{name}"] = estimate
+            columns[f"std_error_{name}"] = error
+        r = self.reference
+        columns["difference"] = estimates[r] - estimates[1 - r]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            columns["difference_sd"] = columns["difference"] / errors[r]
+        return pd.DataFrame(columns, index=index)
+
+
+def _level_index(factor: RandomFactor) -> pd.MultiIndex:
+    return pd.MultiIndex.from_product([factor.levels, list(factor.names)], names=[factor.key, "coefficient"])
+
+
+def own_estimates(result: MixedModelResult, factor: RandomFactor) -> Array:
+    """Least squares of y − Xβ̂ on a group's columns, level by level (L, K); NaN where not unique."""
+    design = result.design
+    beta = np.where(np.isnan(result.estimates.beta), 0.0, result.estimates.beta)
+    rest = design.y - design.X @ beta - (0.0 if design.offset is None else design.offset)
+    weights = np.ones(design.n) if design.weights is None else design.weights
+    weighted = factor.values * weights[:, None]
+    A = sum_by(factor.codes, weighted[:, :, None] * factor.values[:, None, :], factor.n_levels)
+    right = sum_by(factor.codes, weighted * rest[:, None], factor.n_levels)
+    # equal lengths of columns make the rank test independent of the covariates' units
+    size = np.sqrt(np.einsum("lkk->lk", A))
+    scale = np.where(size > 0, size, 1.0)
+    scaled = A / (scale[:, :, None] * scale[:, None, :])
+    unique = np.linalg.eigvalsh(scaled)[:, 0] > 1e-10
+    own = np.full(right.shape, np.nan)
+    if unique.any():
+        solved = np.linalg.solve(scaled[unique], (right / scale)[unique][:, :, None])
+        own[unique] = solved[:, :, 0] / scale[unique]
+    return own

@@ -1,0 +1,31 @@
+"""The picture of a comparison: shrinkage of every coefficient above, forests below."""
+
+from typing import TYPE_CHECKING, Any
+
+from bimixed.plots.forest import forest
+from bimixed.plots.shrinkage import shrinkage
+
+if TYPE_CHECKING:
+    from bimixed.compare import Comparison
+
+
+def comparison_figure(comparison: "Comparison") -> Any:
+    """Shrinkage panels of every group and coefficient, then forests of all parameters.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from matplotlib.figure import Figure
+
+    factors = comparison.results[0].design.factors
+    panels = [(f.key, name) for f in factors for name in f.names]
+    bottom = 1.2 + 0.45 * max(len(comparison.fixef), len(comparison.varcorr))
+    heights = [3.4] * len(panels) + [bottom]
+    figure = Figure(figsize=(12, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+    for row, (key, name) in enumerate(panels):
+        shrinkage(comparison, key, name, ax=figure.add_subplot(grid[row, :]))
+    forest(comparison, "fixed", ax=figure.add_subplot(grid[-1, 0]))
+    forest(comparison, "variance", ax=figure.add_subplot(grid[-1, 1]))
+    return figure
