@@ -186,23 +186,21 @@ def convergence(design: Design, tree: Any) -> tuple[float, float, float]:
     """
     import arviz
 
-    posterior = tree["posterior"].to_dataset()
-    tables = {
-        "rhat": arviz.rhat(posterior),
-        "bulk": arviz.ess(posterior, method="bulk"),
-        "tail": arviz.ess(posterior, method="tail"),
-    }
-    values: dict[str, list[Array]] = {name: [] for name in tables}
-    for name, table in tables.items():
-        for variable in table.data_vars:
-            entries = np.asarray(table[variable], dtype=float)
-            if variable.startswith("corr_"):
-                factor = next(f for f in design.factors if f"corr_{safe_name(f.key)}" == variable)
-                entries = np.array([entries[i, j] for i, j in factor.template.correlated_pairs()])
-            values[name].append(np.atleast_1d(entries).ravel())
-    joined = {name: np.concatenate(arrays) for name, arrays in values.items()}
+    scalars = _scalars(design, tree["posterior"])
     return (
-        float(np.max(joined["rhat"])),
-        float(np.min(joined["bulk"])),
-        float(np.min(joined["tail"])),
+        float(np.max(arviz.rhat(scalars, chain_axis=0, draw_axis=1))),
+        float(np.min(arviz.ess(scalars, method="bulk", chain_axis=0, draw_axis=1))),
+        float(np.min(arviz.ess(scalars, method="tail", chain_axis=0, draw_axis=1))),
     )
+
+
+def _scalars(design: Design, posterior: Any) -> Array:
+    """Every parameter side by side, (chain, draw, scalar)."""
+    pairs = {f"corr_{safe_name(f.key)}": np.array(f.template.correlated_pairs()) for f in design.factors}
+    columns = []
+    for name in posterior.data_vars:
+        values = np.asarray(posterior[name], dtype=np.float64)
+        if name in pairs:
+            values = values[:, :, pairs[name][:, 0], pairs[name][:, 1]]
+        columns.append(values.reshape(*values.shape[:2], -1))
+    return np.concatenate(columns, axis=2)

@@ -93,6 +93,8 @@ def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -
             f"to simplify, leave {name!r} out of {' and '.join(factor.sources)}, or fit with "
             f"method='nuts', whose prior keeps it above 0."
         )
+    if large[0][1] < 0:
+        large = [(name, -w) for name, w in large]
     combination = " ".join(f"{'-' if w < 0 else '+'} {abs(w):.3g}·{name}" for name, w in large).removeprefix(
         "+ "
     )

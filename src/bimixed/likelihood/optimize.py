@@ -90,6 +90,9 @@ def minimize(
         raise FitError(f"Unknown optimizer {method!r}; choose one of {', '.join(METHODS)}.")
     counted = _Counter(objective, tell)
     x = np.asarray(start, dtype=float)
+    if len(x) == 0:  # nothing to optimise over
+        value, _ = counted(x)
+        return OptimizerReport(x, value, np.zeros((0, 0)), x > 0.0, 0.0, True, counted.count)
     for _ in range(10):
         x = _scipy(counted, x, bounded, method)
         x, value, hessian, decrement = _newton(counted, x, bounded)

@@ -89,7 +89,7 @@ def shrinkage(
     missing = int(np.isnan(own).sum())
     note = f" ({missing} levels have no own estimate)" if missing else ""
     ax.set_title(f"Shrinkage of {name} by {factor.key}{note}", loc="left", fontsize="medium")
-    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize="small", borderpad=0)
     tidy_axes(ax)
     return ax
 
