@@ -42,13 +42,17 @@ def dense_fit(design: Design, T: list[np.ndarray], reml: bool) -> DenseFit:
     b = H @ Z.T @ Vi @ r
     splits = np.cumsum([f.n_levels * f.n_coefficients for f in design.factors])[:-1]
     shapes = [(f.n_levels, f.n_coefficients) for f in design.factors]
-    ZVZ = Z.T @ Vi @ Z
+    # Henderson's form: H − H Z'V⁻¹Z H would lose digits where H is large
+    Lambda = scipy.linalg.block_diag(
+        *[np.kron(np.eye(f.n_levels), t) for f, t in zip(design.factors, T, strict=True)]
+    )
+    M = Lambda.T @ Z.T @ W @ Z @ Lambda + np.eye(len(Lambda))
     return DenseFit(
         deviance=deviance,
         sigma2=r2 / df,
         beta=beta,
         vcov=r2 / df * np.linalg.inv(C) if X.shape[1] else np.zeros((0, 0)),
         b=[part.reshape(s) for part, s in zip(np.split(b, splits), shapes, strict=True)],
-        conditional_cov=r2 / df * (H - H @ ZVZ @ H),
-        ZVZ=ZVZ,
+        conditional_cov=r2 / df * Lambda @ np.linalg.solve(M, Lambda.T),
+        ZVZ=Z.T @ Vi @ Z,
     )

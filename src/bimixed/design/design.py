@@ -146,7 +146,8 @@ class Design:
                     "Fill or drop these rows; for a group whose label is unknown "
                     "predict with random='none'."
                 )
-        index, table = table.index, table.set_axis(pd.RangeIndex(len(table)), axis=0)
+        index = table.index
+        table = frames.plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0)
         return NewRows(
             X=self._encode("fixed", table, index),
             offset=self._new_offset(table, index),

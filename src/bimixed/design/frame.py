@@ -144,4 +144,22 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
     index = table.index
     if dropped.any():
         table, index = table[kept], index[kept]
-    return Frame(table.set_axis(pd.RangeIndex(len(table)), axis=0), index, kept)
+    return Frame(plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0), index, kept)
+
+
+def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Nullable and arrow columns without missing values as numpy columns, which formulaic reads."""
+    converted = {}
+    for name in table.columns:
+        dtype = table[name].dtype
+        if isinstance(dtype, pd.CategoricalDtype) or not pd.api.types.is_extension_array_dtype(dtype):
+            continue
+        if pd.api.types.is_bool_dtype(dtype):
+            converted[name] = table[name].astype(bool)
+        elif pd.api.types.is_numeric_dtype(dtype):
+            converted[name] = table[name].astype(
+                "int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
+            )
+        elif pd.api.types.is_string_dtype(dtype):
+            converted[name] = table[name].astype(object)
+    return table.assign(**converted) if converted else table

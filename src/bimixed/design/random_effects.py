@@ -9,7 +9,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, CovarianceTemplate
-from bimixed.exceptions import DataError
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def make_grouping(columns: tuple[str, ...], table: pd.DataFrame) -> tuple[Groupi
     column_levels = []
     number = np.zeros(len(table), dtype=np.int64)
     for name in columns:
-        codes, levels = _factorize(table[name], name)
+        codes, levels = _factorize(table[name])
         column_levels.append(levels)
         number = number * len(levels) + codes
     if len(columns) == 1:
@@ -74,17 +73,11 @@ def make_grouping(columns: tuple[str, ...], table: pd.DataFrame) -> tuple[Groupi
     return Grouping(columns, tuple(column_levels), names, combined), codes.astype(np.intp)
 
 
-def _factorize(column: pd.Series, name: str) -> tuple[NDArray[np.intp], pd.Index]:
+def _factorize(column: pd.Series) -> tuple[NDArray[np.intp], pd.Index]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         return column.cat.codes.to_numpy().astype(np.intp), column.cat.categories
-    try:
-        codes, levels = pd.factorize(column, sort=True)
-    except TypeError as error:
-        raise DataError(
-            f"The labels of group column {name!r} are of mixed types that can't be sorted; "
-            f"make them one type, for example data[{name!r}].astype(str)."
-        ) from error
+    codes, levels = pd.factorize(column, sort=True)
     return codes, pd.Index(levels)
 
 

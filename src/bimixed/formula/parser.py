@@ -58,9 +58,10 @@ def parse_formula(text: str) -> Formula:
 
 
 def _sides(text: str) -> tuple[Piece, Piece]:
-    sides = [side.strip() for side in scanner.split(Piece(text, 0), "~")]
+    cut = scanner.split(Piece(text, 0), "~")
+    sides = [side.strip() for side in cut]
     if len(sides) != 2 or not sides[0].text:
-        place = sides[-1].position - 1 if len(sides) > 2 else 0
+        place = cut[2].position - 1 if len(cut) > 2 else 0
         raise FormulaError.at(
             text, max(place, 0), "A formula has a response, one '~' and predictors: 'y ~ x'."
         )

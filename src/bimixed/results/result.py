@@ -13,7 +13,13 @@ from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
 from bimixed.results.records import Diagnostics, Estimates, Likelihood
-from bimixed.results.rows import NewLevels, PredictionRows, prediction_rows, random_part
+from bimixed.results.rows import (
+    NewLevels,
+    PredictionRows,
+    check_new_levels,
+    prediction_rows,
+    random_part,
+)
 from bimixed.results.uncertainty import Draws, Uncertainty
 
 
@@ -268,6 +274,7 @@ class MixedModelResult:
         DataError
             Where a column is missing or a level is new and may not be.
         """
+        check_new_levels(new_levels)
         rows = self._training if new_data is None and random == "all" else None
         rows = rows or prediction_rows(self.design, new_data, random, new_levels)
         estimate = self._linear_predictor(rows)

@@ -57,10 +57,14 @@ def included_groups(design: Design, random: Any) -> tuple[str, ...]:
     return tuple(random)
 
 
-def prediction_rows(design: Design, new_data: Any, random: Any, new_levels: NewLevels) -> PredictionRows:
-    """Encode the rows and settle what happens to levels never seen."""
+def check_new_levels(new_levels: str) -> None:
     if new_levels not in NEW_LEVELS:
         raise DataError(f"new_levels is {new_levels!r}; choose one of {', '.join(NEW_LEVELS)}.")
+
+
+def prediction_rows(design: Design, new_data: Any, random: Any, new_levels: NewLevels) -> PredictionRows:
+    """Encode the rows and settle what happens to levels never seen."""
+    check_new_levels(new_levels)
     groups = included_groups(design, random)
     rows = design.training_rows() if new_data is None else design.encode(new_data, groups)
     sampled: dict[str, NDArray[np.intp]] = {}

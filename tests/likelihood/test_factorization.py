@@ -1,0 +1,148 @@
+"""The blocked algebra against n × n brute force, on random designs of every structure.
+
+Tolerance: 1e-8 relative to the size of what is compared. Both sides are double precision; brute force
+inverts matrices of condition up to 1e6, which costs it about that many digits.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from dense import dense_fit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bimixed.crossproducts import cross_products
+from bimixed.design import build_design
+from bimixed.formula import parse_formula
+from bimixed.likelihood.objective import evaluate, gradient, relative_factors
+
+STRUCTURES = {
+    "one factor": "y ~ x + (1 | a)",
+    "slope": "y ~ x + (x | a)",
+    "three coefficients": "y ~ x + (x + z | i)",
+    "uncorrelated and second term": "y ~ x + (x || a) + (0 + z | a)",
+    "nested": "y ~ x + (1 | a/b)",
+    "nested thrice with slopes": "y ~ x + (x | a/b/c)",
+    "crossed": "y ~ x + (x | i) + (1 | j)",
+    "three crossed": "y ~ x + (x | i) + (x + z | j) + (1 | b)",
+    "nested and crossed": "y ~ x + (x | a/b) + (z | i)",
+    "nested thrice and two crossed": "y ~ 1 + (x | a/b/c) + (z | i) + (x | j)",
+    "no fixed effects": "y ~ 0 + (x | a) + (1 | j)",
+    "rank deficient": "y ~ x + I(2 * x) + z + (1 | a)",
+}
+
+
+def data(seed, n):
+    rng = np.random.default_rng(seed)
+    levels = {"a": 5, "b": 3, "c": 2, "i": 7, "j": 4}
+    table = pd.DataFrame({name: rng.integers(0, k, n) for name, k in levels.items()})
+    table["x"] = rng.normal(size=n) * 3 + 1
+    table["z"] = rng.normal(size=n)
+    table["y"] = rng.normal(size=n) + 10
+    table["w"] = rng.uniform(0.2, 5.0, n)
+    table["o"] = rng.normal(size=n)
+    return table
+
+
+def theta_of(cp, seed, singular):
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(size=sum(t.n_theta for t in cp.templates))
+    if singular == "some":
+        theta[rng.random(len(theta)) < 0.4] = 0.0
+    elif singular == "all":
+        theta[:] = 0.0
+    elif singular == "wide":
+        theta *= 10.0 ** rng.uniform(-4, 2, len(theta))
+    return theta
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(60, 120),
+    weighted=st.booleans(),
+    reml=st.booleans(),
+    singular=st.sampled_from(["none", "some", "all", "wide"]),
+)
+def test_against_brute_force(structure, seed, n, weighted, reml, singular):
+    kwargs = {"weights": "w", "offset": "o"} if weighted else {}
+    design = build_design(parse_formula(STRUCTURES[structure]), data(seed, n), **kwargs)
+    cp = cross_products(design)
+    theta = theta_of(cp, seed, singular)
+    T = relative_factors(cp, theta)
+    at = evaluate(cp, theta, reml)
+    slopes = gradient(cp, at, reml)
+    dense = dense_fit(design, T, reml)
+
+    assert at.deviance == pytest.approx(dense.deviance, rel=1e-8, abs=1e-8)
+    assert at.sigma2 == pytest.approx(dense.sigma2, rel=1e-8)
+    np.testing.assert_allclose(
+        cp.basis.coefficients(at.gamma), dense.beta, atol=1e-8 * (1 + np.abs(dense.beta).max(initial=0))
+    )
+    start = 0
+    for place, factor in enumerate(design.factors):
+        K = factor.n_coefficients
+        scale = 1.0 + np.abs(dense.b[place]).max()
+        np.testing.assert_allclose(at.ranef[place], dense.b[place], atol=1e-8 * scale)
+        ZVZ = np.zeros((K, K))
+        for level in range(factor.n_levels):
+            here = slice(start, start + K)
+            start += K
+            ZVZ += dense.ZVZ[here, here]
+            cov = dense.conditional_cov[here, here]
+            np.testing.assert_allclose(
+                at.sigma2 * slopes.inverse.P[place][level], cov, atol=1e-8 * (1 + np.abs(cov).max())
+            )
+        np.testing.assert_allclose(slopes.inverse.gamma[place], ZVZ, atol=1e-7 * (1 + np.abs(ZVZ).max()))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("singular", ["none", "some"])
+def test_gradient_against_finite_differences(structure, reml, singular):
+    """Central differences of step 1e-5 are good to about 1e-6 of the largest derivative."""
+    design = build_design(parse_formula(STRUCTURES[structure]), data(5, 100), weights="w")
+    cp = cross_products(design)
+    for seed in range(3):
+        theta = theta_of(cp, seed, singular)
+        exact = gradient(cp, evaluate(cp, theta, reml), reml)
+        step = 1e-5 * np.eye(len(theta))
+        up = [evaluate(cp, theta + h, reml) for h in step]
+        down = [evaluate(cp, theta - h, reml) for h in step]
+        numeric = np.array([u.deviance - d.deviance for u, d in zip(up, down, strict=True)]) / 2e-5
+        np.testing.assert_allclose(exact.theta, numeric, atol=1e-6 * (1 + np.abs(numeric).max()))
+        df = cp.n - cp.p if reml else cp.n
+        r2 = np.array([u.sigma2 - d.sigma2 for u, d in zip(up, down, strict=True)]) * df / 2e-5
+        np.testing.assert_allclose(exact.r2_theta, r2, atol=1e-6 * (1 + np.abs(r2).max()))
+
+
+def test_derivative_in_the_covariance_at_zero_variance():
+    """Where T = 0 the slope in θ is 0, but the one in H = TT' tells where the deviance goes."""
+    design = build_design(parse_formula("y ~ x + (1 | a) + (1 | i)"), data(2, 100))
+    cp = cross_products(design)
+    base = evaluate(cp, np.zeros(2), True)
+    slopes = gradient(cp, base, True)
+    np.testing.assert_array_equal(slopes.theta, 0.0)
+    for place in range(2):
+        rise = []
+        for h in (1e-6, 5e-7):
+            theta = np.zeros(2)
+            theta[place] = np.sqrt(h)
+            rise.append((evaluate(cp, theta, True).deviance - base.deviance) / h)
+        # one-sided differences, extrapolated; rounding of the deviance leaves 1e-13/5e-7
+        assert slopes.H[place][0, 0] == pytest.approx(2 * rise[1] - rise[0], abs=1e-5)
+
+
+def test_large_mean_and_scale_of_the_response_change_nothing():
+    table = data(3, 100)
+    base = cross_products(build_design(parse_formula("y ~ x + (x | a)"), table))
+    theta = np.array([0.7, -0.2, 0.4])
+    reference = evaluate(base, theta, True)
+    for scale, shift in [(1e-8, 0.0), (1e8, 0.0), (1.0, 1e8)]:
+        moved = table.assign(y=table["y"] * scale + shift)
+        cp = cross_products(build_design(parse_formula("y ~ x + (x | a)"), moved))
+        at = evaluate(cp, theta, True)
+        # a shift of 1e8 leaves 8 digits of the response itself
+        tolerance = 1e-6 if shift else 1e-10
+        assert np.sqrt(at.sigma2) / scale == pytest.approx(np.sqrt(reference.sigma2), rel=tolerance)

@@ -1,0 +1,115 @@
+"""Imports point one way only; heavy libraries stay in their folders and out of ``import bimixed``."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bimixed
+
+ROOT = Path(bimixed.__file__).parent
+LAYERS = [
+    "_version",
+    "exceptions",
+    "formula",
+    "covariance",
+    "datasets",
+    "design",
+    "priors",
+    "crossproducts",
+    "results",
+    "likelihood",
+    "bayes",
+    "spec",
+    "verdicts",
+    "compare",
+    "plots",
+    "__init__",
+    "demo",
+]
+LAZY = {("spec", "bayes"), ("compare", "plots")}
+"""Imports inside functions that keep heavy libraries unloaded; the second points down on purpose."""
+HOMES = {name: "bayes" for name in ("pymc", "nutpie", "pytensor")}
+HOMES |= {"matplotlib": "plots", "formulaic": "design"}
+    "pymc": "bayes",
+    "nutpie": "bayes",
+    "pytensor": "bayes",
+    "matplotlib": "plots",
+    "formulaic": "design",
+}
+
+
+def layer(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Modules that a file imports, type-checking blocks apart."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "bimixed":
+                yield from (f"bimixed.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_imports_only_what_stands_above_it(path):
+    mine = layer(path)
+    for module in imports(path):
+        if module.split(".")[0] != "bimixed" or module == "bimixed":
+            continue
+        theirs = module.split(".")[1]
+        if theirs not in LAYERS or (mine, theirs) in LAZY:
+            continue
+        assert LAYERS.index(theirs) <= LAYERS.index(mine), f"{mine} imports {theirs}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_stay_in_their_folders(path):
+    for module in imports(path):
+        home = HOMES.get(module.split(".")[0])
+        assert home is None or layer(path) == home, f"{path.name} imports {module}"
+
+
+def test_the_two_backends_never_import_each_other():
+    for path in FILES:
+        for module in imports(path):
+            if layer(path) == "bayes":
+                assert not module.startswith("bimixed.likelihood")
+            if layer(path) == "likelihood":
+                assert not module.startswith("bimixed.bayes")
+
+
+def test_import_bimixed_loads_nothing_heavy():
+    code = "import sys, json, bimixed; print(json.dumps(list(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(shown.stdout))
+    heavy = {"pymc", "arviz", "nutpie", "matplotlib", "numba", "scipy.optimize", "scipy.stats", "pytensor"}
+    assert not loaded & heavy
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_public_names_have_docstrings(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree) or path.name == "_version.py"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node) or len(node.body) <= 4, node.name

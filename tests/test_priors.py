@@ -1,0 +1,69 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+
+
+def table():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(5, 2, 60), "g": np.repeat(list("abcdef"), 10)})
+    return data.assign(y=rng.normal(30, 4, 60), z=rng.normal(size=60))
+
+
+def priors_of(formula, **given):
+    return bm.ModelSpec(formula, table(), priors=given or None).priors
+
+
+def test_defaults_are_in_the_datas_units():
+    data, priors = table(), priors_of("y ~ x + (x | g)")
+    s_y, s_x, m_x = data["y"].std(ddof=0), data["x"].std(ddof=0), data["x"].mean()
+    assert priors["x"] == bm.Prior("normal", mu=0, sigma=2.5 * s_y / s_x)
+    wide = np.sqrt(1 + (m_x / s_x) ** 2)
+    assert priors["Intercept"].parameters["mu"] == pytest.approx(data["y"].mean())
+    assert priors["Intercept"].parameters["sigma"] == pytest.approx(2.5 * s_y * wide)
+    assert priors["sd_g[Intercept]"].parameters["sigma"] == pytest.approx(s_y * wide)
+    assert priors["sd_g[x]"].parameters["sigma"] == pytest.approx(s_y / s_x)
+    assert priors["corr_g"] == bm.Prior("lkj", eta=2)
+    assert priors["sigma"].parameters == {"nu": 3.0, "sigma": pytest.approx(s_y)}
+
+
+def test_units_of_the_response_scale_the_priors():
+    a = priors_of("y ~ x + (x | g)")
+    b = bm.ModelSpec("y ~ x + (x | g)", table().assign(y=table()["y"] * 1e3)).priors
+    for name in a:
+        if name != "corr_g":
+            assert b[name].parameters["sigma"] == pytest.approx(1e3 * a[name].parameters["sigma"])
+
+
+def test_without_an_intercept_coefficients_may_be_far_from_zero():
+    prior = priors_of("y ~ 0 + g + (0 + x | g)")["g[a]"]
+    assert 2 * prior.parameters["sigma"] > table()["y"].mean()
+
+
+def test_the_most_specific_prior_wins():
+    n1, n2 = bm.Prior("normal", mu=1, sigma=1), bm.Prior("normal", mu=2, sigma=1)
+    h = [bm.Prior("half_normal", sigma=s) for s in (1, 2, 3)]
+    priors = priors_of(
+        "y ~ x + z + (x + z | g)",
+        fixef=n1, x=n2, sd=h[0], sd_g=h[1], **{"sd_g[x]": h[2]},
+    )  # fmt: skip
+    assert (priors["Intercept"], priors["x"], priors["z"]) == (n1, n2, n1)
+    assert (priors["sd_g[Intercept]"], priors["sd_g[x]"]) == (h[1], h[2])
+    assert priors.given == {"Intercept", "x", "z"} | {f"sd_g[{c}]" for c in ("Intercept", "x", "z")}
+    assert "(default)" in repr(priors)
+    assert priors_of("y ~ x + (1 | g)", sd=h[0])["sd_g[Intercept]"] == h[0]
+
+
+def test_uncorrelated_terms_have_no_correlation_prior():
+    assert "corr_g" not in priors_of("y ~ x + (x || g)")
+    assert "corr_g" not in priors_of("y ~ x + (1 | g) + (0 + x | g)")
+
+
+def test_priors_are_values():
+    a = bm.Prior("normal", mu=0, sigma=2)
+    assert a == bm.Prior("normal", mu=0.0, sigma=2.0)
+    assert hash(a) == hash(bm.Prior("normal", mu=0, sigma=2))
+    assert repr(a) == "Prior('normal', mu=0, sigma=2)"
+    with pytest.raises(AttributeError):
+        a.family = "flat"
