@@ -32,14 +32,8 @@ LAYERS = [
 ]
 LAZY = {("spec", "bayes"), ("compare", "plots")}
 """Imports inside functions that keep heavy libraries unloaded; the second points down on purpose."""
-HOMES = {name: "bayes" for name in ("pymc", "nutpie", "pytensor")}
+HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}
-    "pymc": "bayes",
-    "nutpie": "bayes",
-    "pytensor": "bayes",
-    "matplotlib": "plots",
-    "formulaic": "design",
-}
 
 
 def layer(path):

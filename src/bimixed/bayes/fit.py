@@ -18,6 +18,8 @@ from bimixed.results.uncertainty import Draws
 
 RHAT, ESS = 1.01, 400.0
 """Largest R-hat and smallest effective sample size to trust (Vehtari et al. 2021)."""
+TAILS = (0.05, 0.95)
+"""Quantiles whose effective sample size is the tail's."""
 
 
 def fit_nuts(
@@ -190,7 +192,7 @@ def convergence(design: Design, tree: Any) -> tuple[float, float, float]:
     return (
         float(np.max(arviz.rhat(scalars, chain_axis=0, draw_axis=1))),
         float(np.min(arviz.ess(scalars, method="bulk", chain_axis=0, draw_axis=1))),
-        float(np.min(arviz.ess(scalars, method="tail", chain_axis=0, draw_axis=1))),
+        float(np.min(arviz.ess(scalars, method="tail", prob=TAILS, chain_axis=0, draw_axis=1))),
     )
 
 

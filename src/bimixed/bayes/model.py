@@ -104,7 +104,8 @@ def _distribution(
         parameter: np.array([prior.parameters[parameter] for prior in priors])
         for parameter in priors[0].parameters
     }
-    values = {p: float(v[0]) for p, v in columns.items()} if scalar else columns
+    # 0-d arrays, since PyTensor would store a Python float such as 3.0 in single precision
+    values = {p: v[0, ...] for p, v in columns.items()} if scalar else columns
     if family == "flat":
         distribution = pm.HalfFlat if positive else pm.Flat
         return distribution(name, **kwargs)

@@ -16,13 +16,13 @@ def comparison_figure(comparison: "Comparison") -> Any:
     -------
     matplotlib Figure
     """
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
     factors = comparison.results[0].design.factors
     panels = [(f.key, name) for f in factors for name in f.names]
     bottom = 1.2 + 0.45 * max(len(comparison.fixef), len(comparison.varcorr))
     heights = [3.4] * len(panels) + [bottom]
-    figure = Figure(figsize=(12, sum(heights)), layout="constrained")
+    figure = plt.figure(figsize=(12, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     for row, (key, name) in enumerate(panels):
         shrinkage(comparison, key, name, ax=figure.add_subplot(grid[row, :]))

@@ -71,6 +71,9 @@ def comparison_page(comparison: "Comparison") -> str:
 
 
 def _png(figure: Any) -> str:
+    import matplotlib.pyplot as plt
+
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
     return base64.b64encode(buffer.getvalue()).decode("ascii")

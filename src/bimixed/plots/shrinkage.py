@@ -96,8 +96,10 @@ def shrinkage(
 
 def _limit(ax: Any, own: Any, table: Any, sds: Any, names: tuple[str, str]) -> None:
     """Keep the pooled estimates readable where single own estimates lie far out, and say so."""
-    pooled = np.concatenate([np.abs(table[f"estimate_{n}"]) + sds[f"std_error_{n}"] for n in names])
-    reach = max(float(np.nanmax(pooled)), 1e-12)
+    pooled = np.concatenate(
+        [np.abs(table[f"estimate_{n}"]) + sds[f"std_error_{n}"].fillna(0.0) for n in names]
+    )
+    reach = max(float(pooled.max()), 1e-12)
     known = np.abs(own[~np.isnan(own)])
     limit = max(1.3 * reach, float(np.quantile(known, 0.9)) * 1.2 if len(known) else 0.0)
     beyond = int((known > limit).sum())

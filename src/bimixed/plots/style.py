@@ -10,12 +10,12 @@ NAMES = {"reml": "REML", "ml": "ML", "nuts": "NUTS"}
 
 
 def new_axes(ax: Any, **kwargs: Any) -> Any:
-    """The given axes, or those of a new figure (without pyplot's global list of figures)."""
+    """The given axes, or those of a new pyplot figure, which notebooks and ``plt.show()`` show."""
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
-    return Figure(layout="constrained", **kwargs).subplots()
+    return plt.figure(layout="constrained", **kwargs).subplots()
 
 
 def tidy_axes(ax: Any) -> None:

@@ -1,0 +1,170 @@
+"""Posteriors: published ones, those integrated by brute force, and what a result makes of draws.
+
+Monte Carlo error of a posterior mean is sd/√ESS; with ESS ≥ 400, four of them are 0.2 sd.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logsumexp
+
+import bimixed as bm
+from bimixed.crossproducts import cross_products
+from bimixed.likelihood.objective import evaluate
+
+
+def test_published_stan_model(stan_nuts):
+    """Means (0.68677, -0.68514, 0.38766) of log_uranium, floor, x_mean, to 0.02."""
+    means = stan_nuts.fixef["estimate"]
+    assert means["log_uranium"] == pytest.approx(0.68677, abs=0.02)
+    assert means["floor"] == pytest.approx(-0.68514, abs=0.02)
+    assert means["x_mean"] == pytest.approx(0.38766, abs=0.02)
+    assert stan_nuts.diagnostics.converged
+
+
+def posterior_by_quadrature(spec):
+    """Posterior mean of (sd, sigma) of a random-intercept model with flat-like priors, on a grid.
+
+    −2 log p(y | θ, σ) = REML deviance at θ with σ not profiled out: the marginal likelihood with β
+    integrated over a flat prior. The spec's normal priors on β are so wide here that they count as flat.
+    """
+    cp = cross_products(spec.design)
+    df = cp.n - cp.p
+    sds, sigmas = np.linspace(0.005, 4, 200), np.linspace(0.4, 2.5, 160)
+    log_p = np.empty((len(sds), len(sigmas)))
+    for i, sd in enumerate(sds):
+        for j, sigma in enumerate(sigmas):
+            at = evaluate(cp, np.array([sd / sigma]), True)
+            r2 = at.sigma2 * df
+            profiled = df * (1 + np.log(2 * np.pi * at.sigma2))
+            log_p[i, j] = -0.5 * (at.deviance - profiled + 2 * df * np.log(sigma) + r2 / sigma**2)
+    for name, grid, axis in (("sd_g[Intercept]", sds, 0), ("sigma", sigmas, 1)):
+        rate = spec.priors[name].parameters["rate"]
+        log_p -= rate * (grid[:, None] if axis == 0 else grid[None, :])
+    p = np.exp(log_p - logsumexp(log_p))
+    sd_mean, sigma_mean = p.sum(1) @ sds, p.sum(0) @ sigmas
+    sd_sd = np.sqrt(p.sum(1) @ (sds - sd_mean) ** 2)
+    return sd_mean, sd_sd, sigma_mean
+
+
+@pytest.mark.parametrize("parameterization", ["centered", "noncentered"])
+def test_variances_against_quadrature(parameterization):
+    rng = np.random.default_rng(11)
+    g = np.repeat(np.arange(8), 6)
+    data = pd.DataFrame({"g": g, "y": 0.8 * rng.normal(size=8)[g] + rng.normal(size=48)})
+    spec = bm.ModelSpec(
+        "y ~ 1 + (1 | g)",
+        data,
+        priors={
+            "Intercept": bm.Prior("normal", mu=0, sigma=1000),
+            "sd": bm.Prior("exponential", rate=1),
+            "sigma": bm.Prior("exponential", rate=0.5),
+        },
+    )
+    fit = spec.fit(
+        method="nuts", random_seed=2, draws=2000, target_accept=0.95,
+        parameterization=parameterization, progress=False,
+    )  # fmt: skip
+    sd_mean, sd_sd, sigma_mean = posterior_by_quadrature(spec)
+    p = fit.uncertainty.variance_parameters()
+    draws = np.sqrt(fit.diagnostics.ess_bulk_min)
+    error = sd_sd / draws
+    assert p.values[0] == pytest.approx(sd_mean, abs=4 * error)
+    assert p.values[1] == pytest.approx(sigma_mean, abs=4 * p.std_errors[1] / draws)
+    assert p.std_errors[0] == pytest.approx(sd_sd, rel=0.1)
+
+
+def test_radon_posterior_beside_reml(radon_reml, radon_nuts):
+    """Fixed effects within 0.2 posterior sd of REML, and standard errors within a fifth."""
+    d = (radon_nuts.fixef["estimate"] - radon_reml.fixef["estimate"]) / radon_nuts.fixef["std_error"]
+    assert d.abs().max() < 0.2
+    ratio = radon_nuts.fixef["std_error"] / radon_reml.fixef["std_error"]
+    assert ratio.between(0.85, 1.25).all()
+    assert radon_nuts.diagnostics.ok
+    assert radon_nuts.diagnostics.divergences == 0
+    assert radon_nuts.diagnostics.rhat_max <= 1.01
+    assert min(radon_nuts.diagnostics.ess_bulk_min, radon_nuts.diagnostics.ess_tail_min) >= 400
+
+
+def test_the_posterior_is_a_datatree_with_named_variables(radon_nuts):
+    posterior = radon_nuts.posterior["posterior"]
+    assert set(posterior.data_vars) == {"fixef", "sd_county", "corr_county", "sigma", "ranef_county"}
+    assert posterior["fixef"].dims == ("chain", "draw", "coefficient")
+    assert posterior["ranef_county"].dims == ("chain", "draw", "county", "county_coefficient")
+    assert posterior.sizes["chain"] == 4
+    assert posterior.sizes["draw"] == 1000
+    assert posterior["fixef"].sel(coefficient="floor").mean() == pytest.approx(
+        radon_nuts.fixef.loc["floor", "estimate"]
+    )
+
+
+def test_tables_of_draws(radon_nuts):
+    posterior = radon_nuts.posterior["posterior"]
+    floor = posterior["fixef"].sel(coefficient="floor").to_numpy().ravel()
+    assert radon_nuts.fixef.loc["floor", "std_error"] == pytest.approx(floor.std(ddof=1))
+    np.testing.assert_allclose(radon_nuts.conf_int(0.9).loc["floor"], np.quantile(floor, [0.05, 0.95]))
+    sd = posterior["sd_county"].sel(county_coefficient="floor").to_numpy().ravel()
+    assert radon_nuts.varcorr["sd"][1] == pytest.approx(sd.mean())
+    assert radon_nuts.varcorr["variance"][1] == pytest.approx((sd**2).mean())
+    table = radon_nuts.coef_table()
+    assert table[["df", "statistic", "p_value"]].isna().all().all()
+    effect = posterior["ranef_county"].sel(county="ANOKA", county_coefficient="floor")
+    assert radon_nuts.ranef["county"].loc["ANOKA", "floor"] == pytest.approx(float(effect.mean()))
+    assert radon_nuts.ranef_sd["county"].loc["ANOKA", "floor"] == pytest.approx(effect.to_numpy().std(ddof=1))
+
+
+def test_a_maximised_likelihood_is_refused(radon_nuts):
+    for name in ("loglik", "aic", "bic", "df_model", "theta"):
+        with pytest.raises(bm.UnavailableError, match=r"loo\(\)"):
+            getattr(radon_nuts, name)
+
+
+def test_loo_by_observation(radon_nuts):
+    loo = radon_nuts.loo()
+    # about log N(residual): near the plug-in log-density, below it by the effective parameters
+    resid, sigma = radon_nuts.resid, radon_nuts.sigma
+    plug_in = (-0.5 * (resid / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)).sum()
+    assert loo.elpd < plug_in
+    assert loo.elpd == pytest.approx(plug_in - loo.p, abs=0.5 * loo.p)
+
+
+def test_predictions_of_draws(radon_nuts, radon_reml):
+    data = bm.load_dataset("radon")
+    new = data.head(3).assign(county=["AITKIN", "NOWHERE", "NOWHERE"])
+    kwargs = {"new_levels": "sample", "interval": "prediction", "random_seed": 1}
+    mine = radon_nuts.predict(new, **kwargs)
+    theirs = radon_reml.predict(new, **kwargs)
+    # the two agree to a tenth of the half-width
+    half = (theirs["upper"] - theirs["lower"]) / 2
+    assert ((mine - theirs).abs().max(axis=1) < 0.1 * half).all()
+    pd.testing.assert_frame_equal(mine, radon_nuts.predict(new, **kwargs))
+    np.testing.assert_allclose(radon_nuts.predict()["estimate"], radon_nuts.fitted)
+    population = radon_nuts.predict(new, new_levels="population", interval="confidence")
+    sample = radon_nuts.predict(new, new_levels="sample", interval="confidence", random_seed=1)
+    width = lambda t: t["upper"] - t["lower"]  # noqa: E731
+    assert (width(sample).iloc[1:] > width(population).iloc[1:]).all()
+
+
+def test_the_seed_decides_whatever_the_cores(stan_nuts):
+    spec = stan_nuts.spec
+    kwargs = {"method": "nuts", "draws": 50, "tune": 100, "chains": 2, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.ConvergenceWarning)
+        one = spec.fit(random_seed=5, cores=1, **kwargs)
+        two = spec.fit(random_seed=5, cores=2, **kwargs)
+        other = spec.fit(random_seed=6, cores=2, **kwargs)
+    pd.testing.assert_frame_equal(one.fixef, two.fixef)
+    assert not np.allclose(one.fixef, other.fixef)
+    assert not one.diagnostics.ok
+    assert any("Ask for more draws" in m for m in one.diagnostics.messages)
+
+
+def test_wrong_requests(radon_spec):
+    with pytest.raises(bm.FitError, match="sampler"):
+        radon_spec.fit("nuts", sampler="stan", progress=False)
+    with pytest.raises(bm.FitError, match="form"):
+        radon_spec.fit("nuts", form="marginal")
+    with pytest.raises(bm.FitError, match="draws"):
+        radon_spec.fit("nuts", draws=0)

@@ -1,0 +1,92 @@
+"""Pictures that would show an empty or clipped axis: what is drawn is counted and must lie inside."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def comparison(radon_reml, radon_nuts):
+    return bm.compare(radon_reml, radon_nuts)
+
+
+def drawn(ax):
+    ax.figure.canvas.draw()
+    return ax.get_xlim(), ax.get_ylim()
+
+
+@pytest.mark.parametrize("coefficient", ["Intercept", "floor"])
+def test_shrinkage(comparison, coefficient):
+    ax = bm.plots.shrinkage(comparison, "county", coefficient)
+    (x0, x1), (y0, y1) = drawn(ax)
+    points = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 85]
+    assert len(points) == 2
+    for xy in points:
+        assert (x0 < xy[:, 0]).all() and (xy[:, 0] < x1).all()
+        assert (y0 < xy[:, 1]).all() and (xy[:, 1] < y1).all()
+    estimates = np.sort(comparison.shrinkage["county"].xs(coefficient, level=1)["estimate_reml"])
+    np.testing.assert_allclose(points[0][:, 1], estimates)
+    assert coefficient in ax.get_ylabel()
+    assert "85 levels of county" in ax.get_xlabel()
+    assert len(ax.get_legend().get_texts()) == 3
+
+
+def test_levels_are_named_where_they_fit():
+    spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    ax = bm.plots.shrinkage(bm.compare(spec.fit(), spec.fit("ml")))
+    assert ax.get_xticklabels()[0].get_text().isdigit()
+    assert len(ax.get_xticks()) == 18
+
+
+@pytest.mark.parametrize("which", ["fixed", "variance"])
+def test_forest(comparison, which):
+    ax = bm.plots.forest(comparison, which)
+    (x0, x1), (y0, y1) = drawn(ax)
+    table = comparison.fixef if which == "fixed" else comparison.varcorr
+    assert [t.get_text() for t in ax.get_yticklabels()] == table.index.tolist()
+    limits = comparison.results[1].conf_int().loc[table.index]
+    assert x0 < limits["lower"].min() and limits["upper"].max() < x1
+    assert y0 < 0 and y1 > len(table) - 1
+
+
+def test_figure_of_a_comparison(comparison):
+    figure = comparison.plot()
+    assert len(figure.axes) == 4
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
+    assert (pixels < 250).any(axis=2).mean() > 0.01
+
+
+def test_singular_and_unidentified_fits_can_be_drawn():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": np.repeat(np.arange(6), 5), "y": rng.normal(size=30)})
+    data["y"] -= data.groupby("g")["y"].transform("mean")
+    spec = bm.ModelSpec("y ~ 1 + (1 | g)", data)
+    comparison = bm.compare(spec.fit(), spec.fit("ml"))
+    comparison.plot().canvas.draw()
+    assert "singular" in comparison.verdict
+    radon = bm.ModelSpec("log_radon ~ floor + county + (1 | county)", bm.load_dataset("radon"))
+    with pytest.warns(bm.IdentificationWarning):
+        fits = radon.fit(), radon.fit("ml")
+    bm.compare(*fits).plot().canvas.draw()
+
+
+def test_wrong_requests(comparison):
+    with pytest.raises(bm.DataError, match="no group"):
+        bm.plots.shrinkage(comparison, "state")
+    with pytest.raises(bm.DataError, match="no coefficient"):
+        bm.plots.shrinkage(comparison, "county", "basement")
+    with pytest.raises(bm.DataError, match="which"):
+        bm.plots.forest(comparison, "all")

@@ -1,0 +1,142 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+from bimixed.compare import own_estimates
+
+
+@pytest.fixture(scope="module")
+def comparison(radon_reml, radon_nuts):
+    return bm.compare(radon_reml, radon_nuts)
+
+
+def test_tables_side_by_side(comparison, radon_reml, radon_nuts):
+    fixed = comparison.fixef
+    pd.testing.assert_series_equal(fixed["estimate_reml"], radon_reml.fixef["estimate"], check_names=False)
+    pd.testing.assert_series_equal(fixed["std_error_nuts"], radon_nuts.fixef["std_error"], check_names=False)
+    np.testing.assert_allclose(
+        fixed["difference_sd"],
+        (radon_nuts.fixef["estimate"] - radon_reml.fixef["estimate"]) / radon_nuts.fixef["std_error"],
+    )
+    assert comparison.varcorr.index.tolist() == [
+        "sd_county[Intercept]", "sd_county[floor]", "corr_county[Intercept,floor]", "sigma",
+    ]  # fmt: skip
+    ranef = comparison.ranef["county"]
+    assert len(ranef) == 170
+    assert ranef.loc[("ANOKA", "floor"), "std_error_reml"] == pytest.approx(
+        radon_reml.ranef_sd["county"].loc["ANOKA", "floor"]
+    )
+
+
+def test_units_are_the_posteriors_whatever_the_order(radon_reml, radon_nuts, comparison):
+    swapped = bm.compare(radon_nuts, radon_reml)
+    np.testing.assert_allclose(swapped.fixef["difference_sd"], comparison.fixef["difference_sd"])
+
+
+def test_shrinkage_against_least_squares_by_level(comparison, radon_reml):
+    data = bm.load_dataset("radon")
+    table = comparison.shrinkage["county"]
+    beta = radon_reml.fixef["estimate"]
+    data["rest"] = (
+        data["log_radon"] - beta["Intercept"] - beta["floor"] * data["floor"]
+        - beta["log_uranium"] * data["log_uranium"]
+    )  # fmt: skip
+    for county, rows in data.groupby("county"):
+        X = np.column_stack([np.ones(len(rows)), rows["floor"]])
+        own = table.loc[county, "own_reml"].to_numpy()
+        if np.linalg.matrix_rank(X) < 2:
+            assert np.isnan(own).all()
+        else:
+            np.testing.assert_allclose(own, np.linalg.lstsq(X, rows["rest"], rcond=None)[0], atol=1e-10)
+        assert (table.loc[county, "rows"] == len(rows)).all()
+    known = table.dropna()
+    np.testing.assert_allclose(known["shrinkage_reml"], 1 - known["estimate_reml"] / known["own_reml"])
+
+
+def test_shrinkage_of_a_balanced_random_intercept_is_the_textbooks():
+    """b̂ = own · n τ²/(n τ² + σ²) when every group has n rows."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(10), 4)
+    data = pd.DataFrame({"g": g, "y": rng.normal(size=10)[g] + rng.normal(size=40)})
+    spec = bm.ModelSpec("y ~ 1 + (1 | g)", data)
+    reml = spec.fit()
+    ratio = reml.varcorr["variance"][0] / reml.sigma**2
+    table = bm.compare(reml, spec.fit("ml")).shrinkage["g"]
+    np.testing.assert_allclose(table["shrinkage_reml"], 1 / (1 + 4 * ratio), rtol=1e-9)
+
+
+def test_own_estimates_ignore_units_of_the_covariates():
+    data = bm.load_dataset("sleepstudy")
+    for scale in (1e-9, 1e9):
+        fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", data.assign(Days=data["Days"] * scale)).fit()
+        assert not np.isnan(own_estimates(fit, fit.design.factors[0])).any()
+
+
+def test_verdict_of_two_fits_that_agree(comparison):
+    table = comparison.agreement
+    assert set(table["verdict"]) <= {"agrees", "expected"}
+    assert (table.loc[["Intercept", "floor", "log_uranium"], "verdict"] == "agrees").all()
+    assert "posterior sds are" in table.loc["ranef_county", "reason"]
+    assert comparison.verdict.startswith("The two fits agree")
+
+
+def test_verdicts_rules():
+    from bimixed.verdicts import _fixed, _variance
+
+    assert _fixed(0.1)[0] == "agrees"
+    assert _fixed(-0.8)[0] == "suspicious"
+    assert _variance("sd", 0.8, 1.0, True, 1.0) == (
+        "expected", "the posterior of an sd is skewed: its mean lies above its mode",
+    )  # fmt: skip
+    assert _variance("sd", -0.8, 1.0, True, 1.0)[0] == "suspicious"
+    assert _variance("sd", 3.0, 0.0, True, 1.0)[0] == "expected"
+    assert _variance("sd", 3.0, 1.0, True, 1.0)[0] == "suspicious"
+    assert _variance("corr", 0.9, -1.0, True, 1.0)[0] == "expected"
+    assert _variance("corr", 0.1, 0.3, True, 1.0)[0] == "agrees"
+    assert _variance("sd", 1.0, np.nan, True, 1.0)[0] == "expected"
+    assert _variance("sd", 0.9, 1.0, False, 1.0)[0] == "suspicious"
+
+
+def test_trouble_of_one_fit_is_told(radon_reml, radon_nuts):
+    import dataclasses
+
+    bad = dataclasses.replace(
+        radon_nuts,
+        diagnostics=dataclasses.replace(
+            radon_nuts.diagnostics, ok=False, converged=False, messages=("Not converged: …",)
+        ),
+    )
+    comparison = bm.compare(radon_reml, bad)
+    assert comparison.verdict.startswith("Suspicious: don't compare")
+    assert "Not converged" in str(comparison)
+
+
+def test_different_models_are_refused(radon_reml):
+    data = bm.load_dataset("radon")
+    other = bm.ModelSpec("log_radon ~ floor + (1 | county)", data).fit()
+    with pytest.raises(bm.BimixedError, match="different models: fixed effects"):
+        bm.compare(radon_reml, other)
+    fewer = bm.ModelSpec(radon_reml.formula, data.iloc[10:]).fit()
+    with pytest.raises(bm.BimixedError, match="rows"):
+        bm.compare(radon_reml, fewer)
+    with pytest.raises(bm.BimixedError, match="takes results"):
+        bm.compare(radon_reml, data)
+    with pytest.raises(bm.BimixedError, match="names"):
+        bm.compare(radon_reml, radon_reml, names=["a", "a"])
+    assert bm.compare(radon_reml, radon_reml).names == ("reml_1", "reml_2")
+
+
+def test_summary_and_page(comparison, tmp_path):
+    text = str(comparison)
+    assert text.startswith("REML and NUTS of log_radon")
+    assert "Variance components" in text
+    assert "<table" in comparison._repr_html_()
+    path = comparison.to_html(tmp_path / "page.html")
+    page = path.read_text()
+    assert page.count("<h2>") >= 5
+    assert "data:image/png;base64," in page
+    assert "http" not in page.split("base64,")[0]
+    assert "ST LOUIS" in page
+    with pytest.raises(bm.DataError, match="no folder"):
+        comparison.to_html(tmp_path / "missing" / "page.html")
