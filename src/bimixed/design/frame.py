@@ -1,6 +1,7 @@
 """Tables of any kind → the pandas columns a formula needs, and which rows can be used."""
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,10 @@ def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
                 f"The columns of the data have different lengths: {lengths}. "
                 "Give every column one value per row."
             ) from error
-    return _narwhals(data).select(columns).to_pandas()
+    table = _narwhals(data).select(columns)
+    if importlib.util.find_spec("pyarrow") is None:  # which narwhals needs for to_pandas
+        return pd.DataFrame({name: table[name].to_numpy() for name in columns})
+    return table.to_pandas()
 
 
 def _narwhals(data: Any) -> nw.DataFrame[Any]:

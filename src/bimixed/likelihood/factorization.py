@@ -14,28 +14,63 @@ import scipy.sparse as sp
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts, TrailingFactor
-from bimixed.likelihood.small import inverse_and_log_det, sum_by
+from bimixed.likelihood.small import inverse_factor, sum_by
 
 DENSE_SHARE = 0.1
 """Couplings filled beyond this share are multiplied as dense matrices, which is faster there."""
 CHUNK = 4_000_000
 """Numbers in the largest temporary of a product that is only needed at some places."""
-INVERTIBLE = 1e3
-"""Largest norm of T⁻¹ with which the inverse of the trailing part gives accurate derivatives."""
+INVERTIBLE = 1e2
+"""Largest norm of T⁻¹ with which Z'V⁻¹Z = H⁻¹ − H⁻¹PH⁻¹ is accurate; it costs the norm's square."""
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """Cross-products of a chain factor with those after it.
+
+    Attributes
+    ----------
+    N : list of (L, K, K') arrays
+        With each later chain factor, at the parent's level.
+    C : (pairs, K) array
+        With the trailing columns, at the factor's pairs.
+    """
+
+    N: list[Array]
+    C: Array
 
 
 @dataclass(frozen=True)
 class ChainStep:
-    """A chain factor at the moment it is eliminated: its cross-products given those before it.
+    """A chain factor at the moment it is eliminated, given the factors before it.
 
-    A (L, K, K), N (to each later chain factor), C (pairs, K), Phi (L, K, K).
+    Everything in scaled coordinates: with G the inverse Cholesky factor of D = T'AT + I, a coupling N
+    enters as GT'N, whose rows are well scaled whatever T is, and Φ = (GT')'(GT').
+
+    Attributes
+    ----------
+    A : (L, K, K) array
+        Cross-products of each level.
+    G : (L, K, K) array
+    T : (K, K) array
+    scaled_couplings, couplings : Couplings
+        GT'N and GT'C, and N and C themselves.
     """
 
     factor: ChainFactor
     A: Array
-    N: list[Array]
-    C: Array
-    Phi: Array
+    G: Array
+    T: Array
+    scaled_couplings: "Couplings"
+    couplings: "Couplings"
+
+    def scaled(self, right: Array) -> Array:
+        """GT' times (L, K, r)."""
+        return self.G @ (self.T.T @ right)
+
+    def unscaled(self, half: Array) -> Array:
+        """TG' times (L, K, r)."""
+        return self.T @ (np.swapaxes(self.G, 1, 2) @ half)
 
 
 @dataclass(frozen=True)
@@ -63,7 +98,7 @@ class Factorization:
     chol: Array
     log_det: float
 
-    def solve(self, chain: Sequence[Array], trailing: Array) -> tuple[list[Array], Array]:
+    def solve(self, chain: Sequence[Array], trailing: Array) -> "Solution":
         """P times a right side in the space of the random effects.
 
         Parameters
@@ -73,41 +108,74 @@ class Factorization:
 
         Returns
         -------
-        list of (L, K, r) arrays, (q, r) array
-            For the right side Z'WR: the predictors B.
+        Solution
+            For the right side Z'WR: the predictors B, and as quadratic R'WR − R'V⁻¹R.
         """
-        chain, trailing = list(chain), trailing.copy()
+        chain = list(chain)
+        halves: list[Array] = []
         for j, step in enumerate(self.steps):
-            F = step.Phi @ chain[j]
-            for i, (parent, N) in enumerate(zip(step.factor.parents, step.N, strict=True)):
+            half = step.scaled(chain[j])
+            halves.append(half)
+            for i, (parent, N) in enumerate(zip(step.factor.parents, step.scaled_couplings.N, strict=True)):
                 k = j + 1 + i
-                update = np.swapaxes(N, 1, 2) @ F
+                update = np.swapaxes(N, 1, 2) @ half
                 chain[k] = chain[k] - sum_by(parent, update, self.steps[k].factor.n_levels)
             if self.width:
-                trailing -= _coupling(step, self.width).T @ F.reshape(-1, F.shape[2])
-        B_trailing = self._solve_trailing(trailing)
+                flat = half.reshape(-1, half.shape[2])
+                trailing = trailing - _coupling(step, self.width).T @ flat
+        B_trailing, half_trailing = self._solve_trailing(trailing)
+        forward = [h.reshape(-1, h.shape[2]) for h in halves]
         B: list[Array] = [np.empty(0)] * len(self.steps)
         for j in reversed(range(len(self.steps))):
-            step = self.steps[j]
-            right = chain[j]
+            step, half = self.steps[j], halves[j]
             if self.width:
-                right = right - (_coupling(step, self.width) @ B_trailing).reshape(right.shape)
-            for i, (parent, N) in enumerate(zip(step.factor.parents, step.N, strict=True)):
-                right = right - N @ B[j + 1 + i][parent]
-            B[j] = step.Phi @ right
-        return B, B_trailing
+                half = half - (_coupling(step, self.width) @ B_trailing).reshape(half.shape)
+            for i, (parent, N) in enumerate(zip(step.factor.parents, step.scaled_couplings.N, strict=True)):
+                half = half - N @ B[j + 1 + i][parent]
+            B[j] = step.unscaled(half)
+        return Solution(B, B_trailing, [*forward, half_trailing])
 
     @property
     def width(self) -> int:
         """Columns of the trailing part."""
         return len(self.S)
 
-    def _solve_trailing(self, right: Array) -> Array:
+    def _solve_trailing(self, right: Array) -> tuple[Array, Array]:
+        """P times the right side, and the half of it whose square is the reduction."""
         if self.width == 0:
-            return right
+            return right, right
         scaled = scale_trailing(self.cp.trailing, self.T, right, transpose=True)
-        solved = scipy.linalg.cho_solve((self.chol, True), scaled, check_finite=False)
-        return scale_trailing(self.cp.trailing, self.T, solved)
+        half = scipy.linalg.solve_triangular(self.chol, scaled, lower=True, check_finite=False)
+        solved = scipy.linalg.solve_triangular(self.chol, half, lower=True, trans=1, check_finite=False)
+        return scale_trailing(self.cp.trailing, self.T, solved), half
+
+
+@dataclass(frozen=True)
+class Solution:
+    """P times a right side, right.
+
+    Attributes
+    ----------
+    chain : list of (L, K, r) arrays
+        By chain factor.
+    trailing : (q, r) array
+    halves : list of (·, r) arrays
+        Their squares add up to right'·P·right.
+    """
+
+    chain: list[Array]
+    trailing: Array
+    halves: list[Array]
+
+    @property
+    def quadratic(self) -> Array:
+        """right'·P·right, (r, r)."""
+        return np.asarray(sum(half.T @ half for half in self.halves))
+
+    @property
+    def squares(self) -> Array:
+        """The diagonal of that, (r,)."""
+        return np.asarray(sum(np.einsum("qr,qr->r", half, half) for half in self.halves))
 
 
 def factorize(cp: CrossProducts, T: Sequence[Array]) -> Factorization:
@@ -129,24 +197,24 @@ def factorize(cp: CrossProducts, T: Sequence[Array]) -> Factorization:
         Tj = T[factor.place]
         D = Tj.T @ A[j] @ Tj
         D[:, range(len(Tj)), range(len(Tj))] += 1.0
-        D_inverse, step_log_det = inverse_and_log_det(D)
+        G, step_log_det = inverse_factor(D)
         log_det += step_log_det
-        Phi = Tj @ D_inverse @ Tj.T
-        step = ChainStep(factor, A[j], N[j], C[j], Phi)
-        steps.append(step)
-        PhiC = np.einsum("pab,pb->pa", Phi[factor.rows], C[j])
+        half_N = [G @ (Tj.T @ n) for n in N[j]]
+        half_C = np.einsum("pab,pb->pa", G[factor.rows], C[j] @ Tj)
+        scaled, plain = Couplings(half_N, half_C), Couplings(N[j], C[j])
+        steps.append(ChainStep(factor, A[j], G, Tj, scaled, plain))
         for i, parent in enumerate(factor.parents):
             k = j + 1 + i
             levels = cp.chain[k].n_levels
-            NPhi = np.swapaxes(N[j][i], 1, 2) @ Phi
-            A[k] = A[k] - sum_by(parent, NPhi @ N[j][i], levels)
+            transposed = np.swapaxes(half_N[i], 1, 2)
+            A[k] = A[k] - sum_by(parent, transposed @ half_N[i], levels)
             for m in range(i + 1, len(factor.parents)):
-                N[k][m - i - 1] = N[k][m - i - 1] - sum_by(parent, NPhi @ N[j][m], levels)
+                N[k][m - i - 1] = N[k][m - i - 1] - sum_by(parent, transposed @ half_N[m], levels)
             if width:
-                update = np.einsum("pba,pb->pa", N[j][i][factor.rows], PhiC)
+                update = np.einsum("pba,pb->pa", half_N[i][factor.rows], half_C)
                 C[k] = C[k] - sum_by(factor.maps[i], update, len(C[k]))
         if width:
-            S = S - gram(factor, C[j], PhiC, width)
+            S = S - gram(factor, half_C, width)
     chol, trailing_log_det = _factor_trailing(cp.trailing, T, S)
     return Factorization(cp, T, tuple(steps), S, chol, log_det + trailing_log_det)
 
@@ -178,8 +246,8 @@ def scale_trailing(
 
 
 def _coupling(step: ChainStep, width: int) -> sp.csr_array:
-    """C as a sparse matrix, (L·K, q)."""
-    return coupling_matrix(step.factor, step.C, width)
+    """GT'C as a sparse matrix, (L·K, q)."""
+    return coupling_matrix(step.factor, step.scaled_couplings.C, width)
 
 
 def coupling_matrix(factor: ChainFactor, values: Array, width: int) -> sp.csr_array:
@@ -200,13 +268,13 @@ def coupling_matrix(factor: ChainFactor, values: Array, width: int) -> sp.csr_ar
     return sp.csr_array((data, columns, indptr), shape=(L * K, width))
 
 
-def gram(factor: ChainFactor, left: Array, right: Array, width: int) -> Array:
-    """Sum over levels of left'right, two sets of values on the factor's pairs; (width, width)."""
-    a = coupling_matrix(factor, left, width)
-    b = coupling_matrix(factor, right, width)
+def gram(factor: ChainFactor, values: Array, width: int) -> Array:
+    """Sum over levels of the coupling's square, values on the factor's pairs; (width, width)."""
+    a = coupling_matrix(factor, values, width)
     if a.nnz > DENSE_SHARE * a.shape[0] * width:
-        return a.toarray().T @ b.toarray()
-    return sp.csr_array(a.T @ b).toarray()
+        dense = a.toarray()
+        return dense.T @ dense
+    return sp.csr_array(a.T @ a).toarray()
 
 
 def product_at_pairs(factor: ChainFactor, values: Array, M: Array) -> Array:
@@ -228,3 +296,12 @@ def product_at_pairs(factor: ChainFactor, values: Array, M: Array) -> Array:
             full = part.toarray() @ M if dense_is_faster else part @ M
             out[here, a] = full[factor.rows[here] - first, factor.columns[here]]
     return out
+
+
+def inverse_if_regular(T: Array) -> Array | None:
+    """T⁻¹, or None where T is (nearly) singular and the formulas that need it lose too many digits."""
+    try:
+        inverse = np.linalg.inv(T)
+    except np.linalg.LinAlgError:
+        return None
+    return inverse if np.linalg.norm(inverse) < INVERTIBLE else None

@@ -6,14 +6,19 @@ deviance(θ) = log|WV| − log|W| + n(1 + log(2π r²/n))                       
 with r² = (y − Xβ̂)'V⁻¹(y − Xβ̂) (Bates et al. 2015, eq. 34 and 42). The log-likelihood is −½ deviance.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
-from bimixed.likelihood.factorization import Factorization, coupling_matrix, factorize
+from bimixed.likelihood.factorization import (
+    Factorization,
+    Solution,
+    coupling_matrix,
+    factorize,
+    inverse_if_regular,
+)
 from bimixed.likelihood.selected_inverse import SelectedInverse, selected_inverse
 from bimixed.likelihood.small import sum_by
 
@@ -89,18 +94,15 @@ def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
     reml : bool
     """
     fact = factorize(cp, relative_factors(cp, theta))
-    chain_right = [f.ZR for f in cp.chain]
-    B_chain, B_trailing = fact.solve(chain_right, cp.ZR)
-    RVR = cp.RR - cp.ZR.T @ B_trailing
-    for right, B in zip(chain_right, B_chain, strict=True):
-        RVR -= right.reshape(-1, right.shape[2]).T @ B.reshape(-1, B.shape[2])
+    solution = fact.solve([f.ZR for f in cp.chain], cp.ZR)
+    RVR = cp.RR - solution.quadratic
     information = 0.5 * (RVR[:-1, :-1] + RVR[:-1, :-1].T)
     gamma, r2, log_det_information = _profile(information, RVR[:-1, -1], RVR[-1, -1])
     df = cp.n - cp.p if reml else cp.n
     deviance = fact.log_det - cp.log_weights + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:
         deviance += log_det_information + cp.basis.log_det
-    return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, B_chain, B_trailing), fact)
+    return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, solution), fact)
 
 
 def _profile(information: Array, right: Array, yy: float) -> tuple[Array, float, float]:
@@ -111,10 +113,11 @@ def _profile(information: Array, right: Array, yy: float) -> tuple[Array, float,
     return gamma, float(yy - right @ gamma), 2.0 * float(np.sum(np.log(np.diag(chol))))
 
 
-def _by_place(cp: CrossProducts, chain: Sequence[Array], trailing: Array) -> list[Array]:
-    blocks = {f.place: B for f, B in zip(cp.chain, chain, strict=True)}
+def _by_place(cp: CrossProducts, solution: Solution) -> list[Array]:
+    blocks = {f.place: B for f, B in zip(cp.chain, solution.chain, strict=True)}
     for f in cp.trailing:
-        blocks[f.place] = trailing[f.columns].reshape(f.n_levels, f.template.size, -1)
+        by_level = solution.trailing[f.columns].reshape(f.n_levels, f.template.size, -1)
+        blocks[f.place] = by_level
     return [blocks[place] for place in sorted(blocks)]
 
 
@@ -161,4 +164,8 @@ def _scores(cp: CrossProducts, at: Evaluation) -> list[Array]:
             from_trailing = from_trailing - coupling.T @ B.reshape(-1, cp.p + 1)
     for t in cp.trailing:
         right[t.place] = from_trailing[t.columns].reshape(t.n_levels, t.template.size, -1)
+    for place, T in enumerate(fact.T):
+        T_inverse = inverse_if_regular(T)
+        if T_inverse is not None:  # B = HE, with no difference of large numbers
+            right[place] = T_inverse.T @ (T_inverse @ at.B[place])
     return [right[place] for place in sorted(right)]

@@ -13,9 +13,10 @@ import scipy.linalg
 from bimixed.covariance import Array
 from bimixed.crossproducts import TrailingFactor
 from bimixed.likelihood.factorization import (
-    INVERTIBLE,
     ChainStep,
+    Couplings,
     Factorization,
+    inverse_if_regular,
     product_at_pairs,
     scale_trailing,
 )
@@ -57,59 +58,77 @@ def selected_inverse(fact: Factorization) -> SelectedInverse:
     later: dict[int, _Later] = {}
     for j in reversed(range(len(fact.steps))):
         step = fact.steps[j]
-        t_parents, t_pairs = _coupled_with_later(fact, j, later, P_trailing)
-        quad = _quadratic(step, t_parents, t_pairs)
-        # (I + A H)⁻¹ = I − AΦ turns both into the blocks of Z'V⁻¹Z and of P
-        shrink = np.eye(step.A.shape[1]) - step.A @ step.Phi
-        blocks = shrink @ (step.A - quad @ np.swapaxes(shrink, 1, 2))
+        scaled = step.scaled_couplings
+        t_parents, t_pairs = _coupled_with_later(fact, j, scaled, later, P_trailing)
+        quad = _quadratic(step, scaled, t_parents, t_pairs)
         place = step.factor.place
-        gamma[place] = blocks.sum(axis=0)
-        P[place] = step.Phi + step.Phi @ quad @ step.Phi
+        W = step.T @ np.swapaxes(step.G, 1, 2)
+        P[place] = W @ (np.eye(W.shape[1]) + quad) @ np.swapaxes(W, 1, 2)
+        gamma[place] = _chain_gamma(fact, j, quad, later, P_trailing)
         if j > 0:
             later[j] = _Later(
                 P[place],
-                [-step.Phi @ t for t in t_parents],
-                -np.einsum("pab,pb->pa", step.Phi[step.factor.rows], t_pairs),
+                [-W @ t for t in t_parents],
+                -np.einsum("pab,pb->pa", W[step.factor.rows], t_pairs),
             )
     return SelectedInverse(gamma, P)
 
 
+def _chain_gamma(
+    fact: Factorization, j: int, quad: Array, later: dict[int, _Later], P_trailing: Array
+) -> Array:
+    """Sum of the diagonal blocks of Z'V⁻¹Z; quad is that of the scaled couplings."""
+    step = fact.steps[j]
+    eye = np.eye(step.A.shape[1])
+    T_inverse = inverse_if_regular(step.T)
+    if T_inverse is not None:
+        # H⁻¹ − H⁻¹PH⁻¹ with P = TG'(I + quad)GT'
+        inside = np.swapaxes(step.G, 1, 2) @ (eye + quad) @ step.G
+        blocks = step.factor.n_levels * eye - inside.sum(axis=0)
+        return T_inverse.T @ blocks @ T_inverse
+    # a singular T can't be divided out: (I + AH)⁻¹[A − quad of the plain couplings (I + HA)⁻¹]
+    plain = step.couplings
+    quad = _quadratic(step, plain, *_coupled_with_later(fact, j, plain, later, P_trailing))
+    shrink = eye - step.A @ step.unscaled(step.scaled(np.broadcast_to(eye, step.A.shape)))
+    return (shrink @ (step.A - quad @ np.swapaxes(shrink, 1, 2))).sum(axis=0)
+
+
 def _coupled_with_later(
-    fact: Factorization, j: int, later: dict[int, _Later], P_trailing: Array
+    fact: Factorization, j: int, couplings: Couplings, later: dict[int, _Later], P_trailing: Array
 ) -> tuple[list[Array], Array]:
-    """(coupling of step j to all later effects) · P of those, where that coupling isn't zero."""
+    """(coupling of step j to all later effects) · P of those, where it isn't zero."""
     step = fact.steps[j]
     factor = step.factor
     n_later = len(factor.parents)
     t_parents = []
-    t_pairs = product_at_pairs(factor, step.C, P_trailing) if fact.width else np.zeros_like(step.C)
+    t_pairs = product_at_pairs(factor, couplings.C, P_trailing) if fact.width else np.zeros_like(couplings.C)
     for i in range(n_later):
         parent = factor.parents[i]
         state = later[j + 1 + i]
-        t = step.N[i] @ state.diagonal[parent]
+        t = couplings.N[i] @ state.diagonal[parent]
         for m in range(n_later):
             if m < i:  # P between the two is stored with the earlier one
                 between = later[j + 1 + m].parents[i - m - 1][factor.parents[m]]
-                t = t + step.N[m] @ between
+                t = t + couplings.N[m] @ between
             elif m > i:
                 between = state.parents[m - i - 1][parent]
-                t = t + step.N[m] @ np.swapaxes(between, 1, 2)
+                t = t + couplings.N[m] @ np.swapaxes(between, 1, 2)
         if fact.width:
             P_pairs = state.pairs[factor.maps[i]]  # (pairs, K') at this factor's pairs
-            products = step.C[:, :, None] * P_pairs[:, None, :]
+            products = couplings.C[:, :, None] * P_pairs[:, None, :]
             t = t + _sum_pairs(step, products)
-            t_pairs = t_pairs + np.einsum("pab,pb->pa", step.N[i][factor.rows], P_pairs)
+            t_pairs = t_pairs + np.einsum("pab,pb->pa", couplings.N[i][factor.rows], P_pairs)
         t_parents.append(t)
     return t_parents, t_pairs
 
 
-def _quadratic(step: ChainStep, t_parents: list[Array], t_pairs: Array) -> Array:
-    """coupling · P · coupling' by level, (L, K, K)."""
+def _quadratic(step: ChainStep, couplings: Couplings, t_parents: list[Array], t_pairs: Array) -> Array:
+    """coupling · P · its transpose by level, (L, K, K)."""
     quad = np.zeros_like(step.A)
-    for t, N in zip(t_parents, step.N, strict=True):
+    for t, N in zip(t_parents, couplings.N, strict=True):
         quad += t @ np.swapaxes(N, 1, 2)
-    if len(step.C):
-        quad += _sum_pairs(step, t_pairs[:, :, None] * step.C[:, None, :])
+    if len(couplings.C):
+        quad += _sum_pairs(step, t_pairs[:, :, None] * couplings.C[:, None, :])
     return quad
 
 
@@ -146,12 +165,8 @@ def _trailing_gamma(fact: Factorization, f: TrailingFactor, P_trailing: Array) -
     """Sum of the diagonal blocks of Z'V⁻¹Z of one trailing factor."""
     T = fact.T[f.place]
     P = _diagonal_blocks(P_trailing, f)
-    try:
-        T_inverse = np.linalg.inv(T)
-    except np.linalg.LinAlgError:
-        T_inverse = np.full_like(T, np.inf)
-    if np.linalg.norm(T_inverse) < INVERTIBLE:
-        # P = H − H U H, so U = H⁻¹ − H⁻¹ P H⁻¹
+    T_inverse = inverse_if_regular(T)
+    if T_inverse is not None:
         scaled = T_inverse @ P @ T_inverse.T
         return T_inverse.T @ (f.n_levels * np.eye(len(T)) - scaled.sum(axis=0)) @ T_inverse
     rows = fact.S[f.columns]

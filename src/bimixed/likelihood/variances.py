@@ -188,8 +188,5 @@ class LinearPredictorVariance:
         trailing = np.zeros((len(self.cp.S), m))
         for t in self.cp.trailing:
             trailing[t.columns] = right[t.place].reshape(-1, m)
-        chain, solved = self.evaluation.factorization.solve([right[f.place] for f in self.cp.chain], trailing)
-        total = np.einsum("qm,qm->m", trailing, solved)
-        for f, B in zip(self.cp.chain, chain, strict=True):
-            total += np.einsum("lkm,lkm->m", right[f.place], B)
-        return total
+        solution = self.evaluation.factorization.solve([right[f.place] for f in self.cp.chain], trailing)
+        return solution.squares

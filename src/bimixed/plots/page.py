@@ -21,7 +21,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
          white-space: nowrap; }
 tbody th { text-align: left; font-weight: 600; }
-td:last-child { white-space: normal; }
+.words td:last-child, .words td:nth-last-child(2), .words thead th { text-align: left; }
+.words td:last-child { white-space: normal; min-width: 16rem; }
 .verdict { border-left: 4px solid #0072B2; padding: .5rem 1rem; background: #f4f8fb; }
 img { max-width: 100%; height: auto; }
 """
@@ -60,7 +61,7 @@ def comparison_page(comparison: "Comparison") -> str:
 {sections}
 <h2>What the differences mean</h2>
 <p>Differences are in units of the reference's posterior sd.</p>
-<div class="scroll">{agreement}</div>
+<div class="scroll words">{agreement}</div>
 <h2>Shrinkage and estimates</h2>
 <p><img alt="Shrinkage of every level, and estimates with intervals of both fits"
  src="data:image/png;base64,{_png(comparison_figure(comparison))}"></p>

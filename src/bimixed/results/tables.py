@@ -2,11 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from bimixed.covariance import Array, correlation
 from bimixed.design import Design
 from bimixed.exceptions import BimixedError
+from bimixed.results.normal import two_sided_p
 from bimixed.results.records import Estimates
 from bimixed.results.uncertainty import Uncertainty
 
@@ -64,7 +64,7 @@ def coefficient_table(
     p_value: Array | float
     if likelihood:
         statistic = table["estimate"] / table["std_error"]
-        p_value = 2.0 * ndtr(-np.abs(statistic.to_numpy()))
+        p_value = two_sided_p(statistic.to_numpy())
         df = np.where(statistic.isna(), np.nan, np.inf)
     else:
         statistic, p_value, df = pd.Series(np.nan, index=table.index), np.nan, np.nan

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import ndtri
 
 from bimixed.covariance import Array
+from bimixed.results.normal import quantile
 from bimixed.results.records import (
     Interval,
     LinearVariance,
@@ -71,7 +71,7 @@ class NormalApproximation:
     linear_variance: LinearVariance
 
     def fixef_interval(self, level: float) -> Interval:
-        half = ndtri(0.5 + level / 2.0) * np.sqrt(np.diag(self.vcov))
+        half = quantile(0.5 + level / 2.0) * np.sqrt(np.diag(self.vcov))
         return Interval(self.beta - half, self.beta + half)
 
     def variance_parameters(self) -> VarianceParameters:
@@ -82,7 +82,7 @@ class NormalApproximation:
 
     def variance_interval(self, level: float) -> Interval:
         scales = self.variance_scales()
-        half = ndtri(0.5 + level / 2.0) * scales.transformed_se
+        half = quantile(0.5 + level / 2.0) * scales.transformed_se
         is_sd = np.array([kind == "sd" for kind in scales.kinds])
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(is_sd, np.log(np.abs(scales.values)), np.arctanh(scales.values))
@@ -107,7 +107,7 @@ class NormalApproximation:
         if kind == "prediction":
             weights = 1.0 if rows.rows.weights is None else rows.rows.weights
             variance = variance + self.sigma**2 / weights
-        half = ndtri(0.5 + level / 2.0) * np.sqrt(variance)
+        half = quantile(0.5 + level / 2.0) * np.sqrt(variance)
         return Interval(estimate - half, estimate + half)
 
 
