@@ -87,6 +87,9 @@ ERRORS = {
     "logarithm of negative numbers": (
         "log(y) ~ x + (1 | g)", table, {}, bm.DataError, ["log(y)", "nan", "logarithm"],
     ),
+    "fixed factor with one level": (
+        "y ~ one + (1 | g)", table, {}, bm.DataError, ["'one'", "fixed part", "single level", "Leave it"],
+    ),
     "unknown function": (
         "y ~ lgo(x) + (1 | g)", table, {}, bm.FormulaError, ["fixed part", "lgo", "Check"],
     ),
@@ -98,7 +101,6 @@ ERRORS = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, for the logarithm
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_name_place_cause_and_remedy(case):
     formula, make, kwargs, error, words = ERRORS[case]
@@ -124,6 +126,9 @@ def test_fits_that_make_no_sense():
     spec = bm.ModelSpec("y ~ x + (1 | g)", data)
     with pytest.raises(bm.FitError, match="Unknown method 'lme4'"):
         spec.fit(method="lme4")
+    with pytest.raises(bm.FitError, match="Data belong to ModelSpec"):
+        spec.fit(data)
+    assert spec.fit(method="REML").method == "reml"
     with pytest.raises(bm.FitError, match="Unknown optimizer"):
         spec.fit(optimizer="bobyqa")
     with pytest.raises(bm.FitError, match="start"):
@@ -168,5 +173,5 @@ def test_impossible_priors(family, parameters, words):
 
 
 def test_unknown_dataset():
-    with pytest.raises(bm.DataError, match="radon"):
+    with pytest.raises(bm.DataError, match="Did you mean 'radon'"):
         bm.load_dataset("radom")

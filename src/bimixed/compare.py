@@ -14,7 +14,7 @@ from bimixed.design import RandomFactor
 from bimixed.exceptions import BimixedError, DataError
 from bimixed.likelihood.small import sum_by
 from bimixed.results import MixedModelResult
-from bimixed.results.summary import METHODS, Summary
+from bimixed.results.summary import METHODS, Summary, rows_used
 from bimixed.verdicts import agreement_table, overall
 
 COLUMNS = ("estimate", "std_error")
@@ -88,9 +88,8 @@ class Comparison:
     """Two results side by side.
 
     Columns carry the name of the result, such as ``estimate_reml`` and ``std_error_nuts``. The
-    reference is the result with draws (or the second one): differences are the other's estimate minus
-    the reference's is negated, that is *reference − other*, and ``difference_sd`` divides by the
-    reference's posterior sd.
+    reference is the result with draws (or the second one). ``difference`` is the reference's estimate
+    minus the other's, and ``difference_sd`` divides it by the reference's posterior sd.
 
     Attributes
     ----------
@@ -175,18 +174,25 @@ class Comparison:
     def summary(self) -> Summary:
         """The comparison as text and, in notebooks, HTML."""
         result = self.results[0]
-        facts = [("Rows", str(result.nobs))]
+        facts = [("Rows", rows_used(result))]
         facts += [("Groups", ", ".join(f"{k} ({n})" for k, n in result.ngroups.items()))]
         for name, r in zip(self.names, self.results, strict=True):
             state = "ok" if r.diagnostics.ok else "see notes"
             facts.append((name, f"{METHODS[r.method]}, {r.diagnostics.seconds:.3g} s, {state}"))
+        unit = "posterior" if self.results[self.reference].posterior is not None else "standard"
+        sections = [
+            ("Fixed effects", self._short(self.fixef)),
+            ("Variance components", self._short(self.varcorr)),
+            ("Shrinkage towards the population, median over levels", self._median_shrinkage()),
+        ]
+        notes = [
+            f"diff/sd: difference in {unit} {'sds' if unit == 'posterior' else 'errors'} of "
+            f"{self.names[self.reference]}.",
+            self.verdict,
+        ]
         flagged = self.agreement
-        shown = flagged[flagged["verdict"] != "agrees"][["difference_sd", "verdict", "reason"]]
-        sections = [("Fixed effects", self.fixef), ("Variance components", self.varcorr)]
-        sections += [("Shrinkage, median over levels", self._median_shrinkage())]
-        if len(shown):
-            sections.append(("Differences worth a word", shown))
-        notes = [self.verdict]
+        for name, row in flagged[flagged["verdict"] != "agrees"].iterrows():
+            notes.append(f"{name} ({row['difference_sd']:+.2f}), {row['verdict']}: {row['reason']}")
         for name, r in zip(self.names, self.results, strict=True):
             notes += [f"{name}: {message}" for message in r.diagnostics.messages]
         return Summary(
@@ -232,12 +238,21 @@ class Comparison:
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
+    def _short(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Estimates with their errors beside them, as narrow as can be."""
+        columns: dict[str, pd.Series] = {}
+        for name, result in zip(self.names, self.results, strict=True):
+            error = "sd" if result.posterior is not None else "se"
+            columns[name] = table[f"estimate_{name}"]
+            columns[f"({error} {name})"] = table[f"std_error_{name}"]
+        return pd.DataFrame({**columns, "diff/sd": table["difference_sd"]}, index=table.index)
+
     def _median_shrinkage(self) -> pd.DataFrame:
         rows = []
         for key, table in self.shrinkage.items():
             for name in table.index.unique("coefficient"):
                 part = table.xs(name, level="coefficient")
-                medians = {f"shrinkage_{n}": part[f"shrinkage_{n}"].median() for n in self.names}
+                medians = {n: part[f"shrinkage_{n}"].median() for n in self.names}
                 alone = int(part[f"own_{self.names[0]}"].notna().sum())
                 rows.append({"group": key, "name": name, "levels with own": str(alone), **medians})
         return pd.DataFrame(rows).set_index(["group", "name"])

@@ -15,7 +15,7 @@ def main(folder: str = "out") -> None:
     spec = bm.ModelSpec(FORMULA, bm.load_dataset("radon"))
     print(spec, end="\n\n")
     reml = spec.fit(method="reml")
-    print("Sampling; the first run on a machine compiles for a minute …", flush=True)
+    print("Sampling; the first run on a machine compiles for half a minute …", flush=True)
     nuts = spec.fit(method="nuts", random_seed=1)
     comparison = bm.compare(reml, nuts)
     print(f"\n{comparison}\n")

@@ -29,7 +29,7 @@ class FitError(BimixedError, RuntimeError):
     """The model can't be fitted to these data, or the request doesn't make sense for the fit."""
 
 
-class UnavailableError(BimixedError, AttributeError):
+class UnavailableError(BimixedError, RuntimeError):
     """The quantity does not exist for this kind of result; the message names what to use."""
 
 

@@ -67,7 +67,9 @@ class Prior:
 
     def __init__(self, family: str, **parameters: float):
         if family not in _PARAMETERS:
-            raise PriorError(f"Unknown prior {family!r}; there are {', '.join(_PARAMETERS)}.")
+            close = difflib.get_close_matches(str(family).lower(), _PARAMETERS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise PriorError(f"Unknown prior {family!r}.{hint} There are {', '.join(_PARAMETERS)}.")
         wanted = _PARAMETERS[family]
         if set(parameters) != set(wanted):
             raise PriorError(
@@ -160,7 +162,7 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
     for key, prior in given.items():
         if not isinstance(prior, Prior):
             raise PriorError(
-                f"The prior of {key!r} is a {type(prior).__name__}; "
+                f"The prior of {key!r} is of type {type(prior).__name__}; "
                 "give a bimixed.Prior, such as bm.Prior('normal', mu=0, sigma=1)."
             )
         if key not in known:

@@ -145,7 +145,7 @@ class ModelSpec:
         sampler : {"auto", "nutpie", "pymc"}
             NUTS: "auto" is nutpie.
         target_accept : float, optional
-            NUTS: higher is slower and diverges less; the sampler's default is 0.8.
+            NUTS: higher is slower and diverges less; default 0.95.
         cores : int, optional
             NUTS: chains that run at the same time.
         progress : bool, optional
@@ -160,7 +160,11 @@ class ModelSpec:
         FitError
             If the request makes no sense or there is nothing to estimate variances from.
         """
-        if method == "nuts":
+        engine = _known_method(method)
+        given = {"optimizer": optimizer, "start": start, "draws": draws, "tune": tune}
+        given |= {"chains": chains, "parameterization": parameterization, "sampler": sampler}
+        _refuse_foreign(engine, {**given, "form": form, "target_accept": target_accept})
+        if engine == "nuts":
             if form not in ("auto", "hierarchical"):
                 raise FitError(f"form is {form!r}; choose 'auto' or 'hierarchical'.")
             from bimixed.bayes.fit import fit_nuts
@@ -179,18 +183,16 @@ class ModelSpec:
                 cores=cores,
                 progress=progress is not False,
             )
-        elif method in ("reml", "ml"):
+        else:
             if isinstance(start, Mapping):
                 start = np.concatenate([start[f.key] for f in self.design.factors])
             result = fit_likelihood(
                 self.design,
-                reml=method == "reml",
+                reml=engine == "reml",
                 optimizer=optimizer,
                 start=start,
                 progress=bool(progress),
             )
-        else:
-            raise FitError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
         return replace(result, spec=self)
 
     def to_pymc(
@@ -233,6 +235,29 @@ class ModelSpec:
 
     def __repr__(self) -> str:
         return f"ModelSpec({self.formula!r}, {self.design.n} rows)"
+
+
+def _refuse_foreign(method: str, given: Mapping[str, Any]) -> None:
+    """Arguments of the other engine would change nothing; say so."""
+    defaults = inspect.signature(ModelSpec.fit).parameters
+    for name, value in given.items():
+        theirs = ("reml", "ml") if name in ("optimizer", "start") else ("nuts",)
+        if method not in theirs and value is not defaults[name].default and value != defaults[name].default:
+            raise FitError(
+                f"{name}= has no meaning for method={method!r} (only for {' and '.join(theirs)}); "
+                "leave it out."
+            )
+
+
+def _known_method(method: object) -> str:
+    if not isinstance(method, str):
+        raise FitError(
+            f"method is a {type(method).__name__}; it is one of {', '.join(METHODS)}. "
+            "Data belong to ModelSpec(formula, data)."
+        )
+    if method.lower() not in METHODS:
+        raise FitError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+    return method.lower()
 
 
 @dataclass(frozen=True)

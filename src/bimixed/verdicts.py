@@ -93,12 +93,12 @@ def _effects(comparison: "Comparison", table: pd.DataFrame) -> tuple[float, str,
 def overall(comparison: "Comparison") -> str:
     """One or two sentences."""
     troubled = [
-        f"{name} ({'not converged' if not r.diagnostics.converged else 'see its notes'})"
+        f"{name} ({'not converged' if not r.diagnostics.converged else 'divergent transitions'})"
         for name, r in zip(comparison.names, comparison.results, strict=True)
         if not r.diagnostics.converged or (r.diagnostics.divergences or 0) > 0
     ]
     if troubled:
-        return f"Suspicious: don't compare numbers before mending {' and '.join(troubled)}."
+        return f"Mend first, compare later: {' and '.join(troubled)}."
     table = comparison.agreement
     bad = table.index[table["verdict"] == "suspicious"].tolist()
     expected = int((table["verdict"] == "expected").sum())
@@ -107,7 +107,8 @@ def overall(comparison: "Comparison") -> str:
     ]
     words = f"Suspicious: {', '.join(map(str, bad))}. " if bad else "The two fits agree. "
     if expected and not bad:
-        words = f"The two fits agree, with {expected} expected difference(s). "
+        plural = "s" if expected > 1 else ""
+        words = f"The two fits agree, with {expected} expected difference{plural}. "
     if singular:
         words += f"The {' and '.join(singular)} fit is singular: trust its sds and correlations least."
     return words.strip()

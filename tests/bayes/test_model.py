@@ -170,9 +170,11 @@ def test_the_model_is_fresh_each_time_and_the_spec_unchanged():
 
 def test_auto_centres_groups_that_the_data_resolve():
     names = lambda model: {v.name for v in model.free_RVs}  # noqa: E731
-    sleep = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
-    assert "u_Subject[0]" in names(sleep.to_pymc())
-    assert "z_Subject[0]" in names(sleep.to_pymc(parameterization="noncentered"))
+    rng = np.random.default_rng(0)
+    for levels, rows, start in ((30, 20, "u"), (30, 2, "z"), (10, 20, "z")):
+        g = np.repeat(np.arange(levels), rows)
+        data = pd.DataFrame({"g": g, "y": rng.normal(size=levels)[g] + rng.normal(size=len(g))})
+        assert f"{start}_g[0]" in names(bm.ModelSpec("y ~ 1 + (1 | g)", data).to_pymc())
     radon = bm.ModelSpec("log_radon ~ floor + (1 | county)", bm.load_dataset("radon"))
     assert "z_county[0]" in names(
         bm.ModelSpec("log_radon ~ floor + log_uranium + (1 | county)", bm.load_dataset("radon")).to_pymc()

@@ -58,6 +58,9 @@ def fit_nuts(
     for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
         if value < least:
             raise FitError(f"{name} is {value}; it must be at least {least}.")
+    if target_accept is not None and not 0.0 < target_accept < 1.0:
+        raise FitError(f"target_accept is {target_accept}; it is a probability such as 0.95.")
+    _check_seed(random_seed)
     centered = choose(design, parameterization, reml)
     model = build_model(design, priors, centered)
     tree = sample(
@@ -81,6 +84,12 @@ def fit_nuts(
         uncertainty=kept,
         posterior=tree,
     )
+
+
+def _check_seed(random_seed: object) -> None:
+    whole = isinstance(random_seed, int | np.integer) and not isinstance(random_seed, bool)
+    if random_seed is not None and not (whole and 0 <= random_seed < 2**63):  # type: ignore[operator]
+        raise FitError(f"random_seed is {random_seed!r}; give a whole number from 0, or None.")
 
 
 def flatten(design: Design, tree: Any) -> Draws:
@@ -124,6 +133,7 @@ def posterior_estimates(design: Design, draws: Draws) -> Estimates:
         vcov[np.ix_(design.kept, design.kept)] = np.atleast_2d(
             np.cov(draws.beta[:, design.kept], rowvar=False)
         )
+    corr = {key: _correlations(cov) for key, cov in draws.random_cov.items()}
     return Estimates(
         beta=draws.beta.mean(axis=0),
         vcov=vcov,
@@ -132,10 +142,17 @@ def posterior_estimates(design: Design, draws: Draws) -> Estimates:
             key: np.sqrt(np.diagonal(cov, axis1=1, axis2=2)).mean(axis=0)
             for key, cov in draws.random_cov.items()
         },
+        random_corr={key: c.mean(axis=0) for key, c in corr.items()},
         sigma=float(draws.sigma.mean()),
         ranef={key: b.mean(axis=0) for key, b in draws.ranef.items()},
         ranef_sd={key: b.std(axis=0, ddof=1) for key, b in draws.ranef.items()},
     )
+
+
+def _correlations(cov: Array) -> Array:
+    """Correlation matrices of (draws, K, K) covariances."""
+    sd = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+    return np.asarray(cov / (sd[:, :, None] * sd[:, None, :]))
 
 
 def _diagnostics(
@@ -144,26 +161,30 @@ def _diagnostics(
     rhat, bulk, tail = convergence(design, tree)
     divergences = int(np.asarray(tree["sample_stats"]["diverging"]).sum())
     messages = []
-    if np.isfinite(rhat) and rhat > RHAT:
+    if not rhat <= RHAT:
         messages.append(
             f"Not converged: R-hat is {rhat:.3f}, above {RHAT}: the chains disagree. Sample longer "
-            "(tune=2000, draws=2000), or simplify the random effects."
+            "(tune=2000, draws=2000), give tighter priors where groups have few levels, or simplify "
+            "the random effects."
         )
-    if min(bulk, tail) < ESS:
+    if not min(bulk, tail) >= ESS:
         messages.append(
             f"Few effective draws: {min(bulk, tail):.0f}, below {ESS:.0f}; means and limits carry "
-            "Monte Carlo error. Ask for more draws."
+            "Monte Carlo error. Ask for more (draws=4000)."
         )
     if divergences:
+        used = sorted({"centered" if c else "noncentered" for c in centered.values()})
         messages.append(
-            f"{divergences} divergent transitions: the sampler missed a narrow part of the "
-            "posterior. Raise target_accept (to 0.95 or 0.99), or change parameterization."
+            f"{divergences} divergent transition(s): the sampler missed a narrow part of the "
+            f"posterior, often where an sd is near 0. Raise target_accept (to 0.99), give a tighter "
+            f"prior for sds of groups with few levels, or change parameterization= (used: "
+            f"{' and '.join(used)})."
         )
     available = tree["posterior"].sizes["draw"]
     if available < wanted:
         messages.append(f"Interrupted: {available} of {wanted} draws of each chain are kept.")
-    for message in messages:
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+    if messages:
+        warnings.warn("\n".join(messages), ConvergenceWarning, stacklevel=4)
     return Diagnostics(
         ok=not messages,
         converged=bool(rhat <= RHAT),

@@ -60,7 +60,7 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
         mu: Any = 0.0 if design.offset is None else pm.Data("offset", design.offset, dims="row")
         if names:
             X = pm.Data("X", design.X_kept, dims=("row", "coefficient"))
-            beta = prior_vector("fixef", [priors[n] for n in names], names, "coefficient")
+            beta = fixed_effects(design, [priors[n] for n in names], names)
             # few columns are written out: a product compiles to BLAS calls, which takes long
             few = len(names) <= WRITTEN_OUT
             mu = mu + (_row_products(X, [beta[j] for j in range(len(names))]) if few else X @ beta)
@@ -71,6 +71,29 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
             sigma = sigma * pm.Data("residual_scale", design.weights**-0.5, dims="row")
         pm.Normal("y", mu=mu, sigma=sigma, observed=design.y, dims="row")
     return model
+
+
+def fixed_effects(design: Design, priors: Sequence[Prior], names: Sequence[str]) -> Any:
+    """The fixed effects; normal ones in rotated coordinates, which sample well for any covariates.
+
+    β ~ N(m, S²) is m + S Q z with z standard normal, for every rotation Q. The one that diagonalises
+    S X'WX S makes the coordinates uncorrelated in the likelihood too, so that an intercept and an
+    uncentred slope don't slow the sampler down. The prior is exactly the one given.
+    """
+    if any(prior.family != "normal" for prior in priors):
+        return prior_vector("fixef", priors, names, "coefficient")
+    mean = np.array([prior.parameters["mu"] for prior in priors])
+    scale = np.array([prior.parameters["sigma"] for prior in priors])
+    scaled = design.X_kept * scale
+    if design.weights is not None:
+        scaled = scaled * np.sqrt(design.weights)[:, None]
+    _, rotation = np.linalg.eigh(scaled.T @ scaled)
+    A = scale[:, None] * rotation
+    z = pm.Normal("z_fixef", shape=len(names))
+    beta = [mean[i] + sum(A[i, j] * z[j] for j in range(len(names))) for i in range(len(names))]
+    if len(names) > WRITTEN_OUT:
+        return pm.Deterministic("fixef", mean + pt.dot(A, z), dims="coefficient")
+    return pm.Deterministic("fixef", pt.stack(beta), dims="coefficient")
 
 
 def prior_vector(

@@ -9,13 +9,16 @@ from bimixed.exceptions import FitError
 from bimixed.results import Estimates
 
 PARAMETERIZATIONS = ("auto", "centered", "noncentered")
+LEVELS, RELIABLE = 20, 0.7
 
 
 def choose(design: Design, parameterization: str, reml: Estimates | None) -> dict[str, bool]:
     """Whether each group is centred.
 
-    "auto" centres a group where REML finds its effects known rather than guessed: where the
-    conditional variance is on average less than half of the variance between levels.
+    "auto" centres a group of at least ``LEVELS`` levels where REML finds its effects known rather
+    than guessed: where the conditional variance is on average less than ``1 − RELIABLE`` of the
+    variance between levels. With few levels the sd itself is poorly known, and a centred posterior
+    has a narrow neck where it is small.
 
     Parameters
     ----------
@@ -32,7 +35,7 @@ def choose(design: Design, parameterization: str, reml: Estimates | None) -> dic
         return {f.key: parameterization == "centered" for f in design.factors}
     if reml is None:
         return {f.key: False for f in design.factors}
-    return {f.key: reliability(reml, f.key) > 0.5 for f in design.factors}
+    return {f.key: f.n_levels >= LEVELS and reliability(reml, f.key) > RELIABLE for f in design.factors}
 
 
 def reliability(reml: Estimates, key: str) -> float:

@@ -8,6 +8,8 @@ import pymc as pm
 from bimixed.exceptions import FitError
 
 SAMPLERS = ("auto", "nutpie", "pymc")
+TARGET_ACCEPT = 0.95
+"""Default: hierarchical posteriors have narrow necks, and a step costs little."""
 
 
 def sample(
@@ -31,6 +33,8 @@ def sample(
     xarray.DataTree
         Groups ``posterior`` (chain × draw × …) and ``sample_stats``.
     """
+    if target_accept is None:
+        target_accept = TARGET_ACCEPT
     names = reported_variables(model)
     if random_seed is None:
         random_seed = int(np.random.default_rng().integers(2**31))
@@ -43,7 +47,7 @@ def sample(
             chains=chains,
             cores=cores,
             random_seed=random_seed,
-            target_accept=target_accept or 0.8,
+            target_accept=target_accept,
             progressbar=progress,
             var_names=names,
             compute_convergence_checks=False,
@@ -70,14 +74,17 @@ def _nutpie(
     tune: int,
     chains: int,
     random_seed: int,
-    target_accept: float | None,
+    target_accept: float,
     cores: int | None,
     progress: bool,
 ) -> Any:
     import nutpie
+    import pytensor
 
-    compiled = nutpie.compile_pymc_model(model, var_names=names)
-    settings: dict[str, Any] = {} if target_accept is None else {"target_accept": target_accept}
+    # With fast-math the last bit of a sum depends on what the compiler inlines, and that on which
+    # kernels it finds in its cache: the first run on a machine would give other draws than the second.
+    with pytensor.config.change_flags(numba__fastmath=False):
+        compiled = nutpie.compile_pymc_model(model, var_names=names)
     return nutpie.sample(
         compiled,
         draws=draws,
@@ -87,7 +94,7 @@ def _nutpie(
         seed=random_seed,
         save_warmup=False,
         progress_bar=progress,
-        **settings,
+        target_accept=target_accept,
     )
 
 

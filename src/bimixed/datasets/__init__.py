@@ -1,5 +1,6 @@
 """Bundled data, read from the installed package."""
 
+import difflib
 import importlib.resources
 
 import pandas as pd
@@ -43,7 +44,9 @@ def load_dataset(name: str) -> pd.DataFrame:
     (919, 4)
     """
     if name not in _DTYPES:
-        raise DataError(f"No data set {name!r}; bundled are {', '.join(sorted(_DTYPES))}.")
+        close = difflib.get_close_matches(str(name), _DTYPES, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise DataError(f"No data set {name!r}.{hint} Bundled are {', '.join(sorted(_DTYPES))}.")
     source = importlib.resources.files("bimixed.datasets").joinpath(f"{name}.csv")
     with source.open("r", encoding="utf-8") as file:
         return pd.read_csv(file, dtype=_DTYPES[name])

@@ -178,7 +178,7 @@ class Design:
         wanted = matrices.required_columns(parts, sorted({*available, *trained}), self.context)
         for key in groups:
             for column in self.factor(key).grouping.columns:
-                wanted.setdefault(column, f"group {key}")
+                wanted.setdefault(column, f"group {key}; not needed with random='none'")
         if self.offset_column is not None:
             wanted.setdefault(self.offset_column, "offset")
         return wanted
@@ -315,7 +315,8 @@ def _response(formula: Formula, part: EncodedPart, frame: frames.Frame) -> Array
         kind = "boolean" if boolean else f"not numeric ({dtype or 'several columns'})"
         raise DataError(
             f"The response {formula.response!r} is {kind}. A linear mixed model needs one column "
-            "of numbers: convert it, for example with pandas.to_numeric."
+            "of numbers: if it holds numbers as text, convert it with pandas.to_numeric; "
+            "a category can't be the response."
         )
     matrices.require_finite(part, values, frame.index)
     if np.ptp(values) == 0:

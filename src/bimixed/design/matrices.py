@@ -105,7 +105,9 @@ def build_parts(
     """Materialise all parts on complete rows."""
     try:
         formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
-        built = formula.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+        # infinite and undefined values get an error of ours, which names them
+        with np.errstate(divide="ignore", invalid="ignore"):
+            built = formula.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
     except Exception as error:
         raise _explain(error, parts, table, context) from error
     encoded = {}
@@ -113,8 +115,20 @@ def build_parts(
         matrix = getattr(built, key)
         spec = matrix.model_spec
         values = np.ascontiguousarray(matrix, dtype=np.float64).reshape(len(table), -1)
+        _refuse_single_levels(spec, part)
         encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part.place)
     return encoded
+
+
+def _refuse_single_levels(spec: Any, part: Part) -> None:
+    """A factor with one level has no column of its own; formulaic would leave it out silently."""
+    for factor, (kind, state) in spec.encoder_state.items():
+        levels = list(state.get("categories", [])) if isinstance(state, dict) else []
+        if kind is Factor.Kind.CATEGORICAL and len(levels) == 1:
+            raise DataError(
+                f"{str(factor)!r} ({part.place}) has a single level ({levels[0]!r}) in the rows used, "
+                "so it has no effect to estimate. Leave it out of the formula."
+            )
 
 
 def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bimixed.covariance import Array, lower_factor
+from bimixed.covariance import Array, correlation, lower_factor
 from bimixed.crossproducts import CrossProducts, cross_products
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning
@@ -297,6 +297,7 @@ def _estimates(
         vcov=vcov,
         random_cov=random_cov,
         random_sd={key: np.sqrt(np.diag(cov)) for key, cov in random_cov.items()},
+        random_corr={key: correlation(cov) for key, cov in random_cov.items()},
         sigma=float(np.sqrt(at.sigma2)),
         ranef=ranef,
         ranef_sd=ranef_sd,

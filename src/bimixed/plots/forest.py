@@ -35,7 +35,8 @@ def forest(
     if which not in ("fixed", "variance"):
         raise DataError(f"which is {which!r}; choose 'fixed' or 'variance'.")
     table = comparison.fixef if which == "fixed" else comparison.varcorr
-    parameters = [str(p) for p in table.index]
+    parameters = _readable([str(p) for p in table.index], table[f"estimate_{comparison.names[0]}"])
+    table = table.loc[parameters]
     ax = new_axes(ax, figsize=(7, 0.8 + 0.5 * len(parameters)))
     y = np.arange(len(parameters))[::-1]
     for i, (name, result) in enumerate(zip(comparison.names, comparison.results, strict=True)):
@@ -43,6 +44,16 @@ def forest(
         estimate = table[f"estimate_{name}"].to_numpy()
         below = np.nan_to_num(estimate - limits["lower"].to_numpy()).clip(min=0.0)
         above = np.nan_to_num(limits["upper"].to_numpy() - estimate).clip(min=0.0)
+        for place, value, limit in zip(y, estimate, limits["lower"], strict=True):
+            if np.isfinite(value) and np.isnan(limit):
+                ax.annotate(
+                    "no interval",
+                    (value, place + (0.5 - i) * 0.28),
+                    fontsize="x-small",
+                    xytext=(6, -3),
+                    textcoords="offset points",
+                    color=COLOURS[i],
+                )
         ax.errorbar(
             estimate,
             y + (0.5 - i) * 0.28,
@@ -60,7 +71,18 @@ def forest(
     unit = f"in units of {response}" if which == "fixed" else f"sds in units of {response}"
     ax.set_xlabel(f"estimate and {level:.0%} interval, {unit}")
     title = "Fixed effects" if which == "fixed" else "Variance parameters"
+    if which == "fixed" and len(parameters) < len(comparison.fixef):
+        title += " (the intercept is far off)"
     ax.set_title(title, loc="left", fontsize="medium")
     ax.legend(frameon=False, fontsize="small")
     tidy_axes(ax)
     return ax
+
+
+def _readable(parameters: list[str], estimates: Any) -> list[str]:
+    """Without an intercept so far from the others that they would shrink to dots."""
+    others = [p for p in parameters if p != "Intercept"]
+    if len(others) == len(parameters) or not others:
+        return parameters
+    reach = float(np.nanmax(np.abs(estimates[others])))
+    return others if abs(estimates["Intercept"]) > 5.0 * reach else parameters

@@ -35,10 +35,14 @@ def comparison_page(comparison: "Comparison") -> str:
     sections = "".join(
         f'<h2>{html.escape(title)}</h2><div class="scroll">{html_table(table)}</div>'
         for title, table in summary.sections
-        if not title.startswith("Differences")
     )
     agreement = html_table(comparison.agreement)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in summary.notes[1:])
+    messages = [
+        f"{name}: {message}"
+        for name, r in zip(comparison.names, comparison.results, strict=True)
+        for message in r.diagnostics.messages
+    ]
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in messages)
     shrinkage = "".join(
         f"<details><summary>Every level of {html.escape(key)}</summary>"
         f'<div class="scroll">{html_table(table)}</div></details>'
@@ -60,7 +64,7 @@ def comparison_page(comparison: "Comparison") -> str:
 {f"<ul>{notes}</ul>" if notes else ""}
 {sections}
 <h2>What the differences mean</h2>
-<p>Differences are in units of the reference's posterior sd.</p>
+<p>{html.escape(summary.notes[0])}</p>
 <div class="scroll words">{agreement}</div>
 <h2>Shrinkage and estimates</h2>
 <p><img alt="Shrinkage of every level, and estimates with intervals of both fits"

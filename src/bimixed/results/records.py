@@ -23,6 +23,8 @@ class Estimates:
         NaN where it is not identified.
     random_sd : mapping, group → (K,) array
         Their standard deviations; for draws the posterior means of the sds.
+    random_corr : mapping, group → (K, K) array
+        Their correlations; for draws the posterior means of the correlations.
     sigma : float
         Residual standard deviation.
     ranef : mapping, group → (L, K) array
@@ -35,6 +37,7 @@ class Estimates:
     vcov: Array
     random_cov: Mapping[str, Array]
     random_sd: Mapping[str, Array]
+    random_corr: Mapping[str, Array]
     sigma: float
     ranef: Mapping[str, Array]
     ranef_sd: Mapping[str, Array]

@@ -109,7 +109,7 @@ class MixedModelResult:
 
     @property
     def random_corr(self) -> dict[str, pd.DataFrame]:
-        """Correlation of the random coefficients, by group (of ``random_cov``)."""
+        """Correlation of the random coefficients, by group; for draws the posterior means."""
         return tables.correlation_tables(self.design, self.estimates)
 
     @property

@@ -62,7 +62,7 @@ class Summary:
 def summarize(result: "MixedModelResult") -> Summary:
     """Sections of the report of one fit."""
     facts = [
-        ("Rows", _rows(result)),
+        ("Rows", rows_used(result)),
         ("Groups", ", ".join(f"{key} ({n})" for key, n in result.ngroups.items())),
     ]
     if result.likelihood is not None:
@@ -78,6 +78,8 @@ def summarize(result: "MixedModelResult") -> Summary:
     facts.append(("Time", f"{result.diagnostics.seconds:.3g} s"))
     dropped = result.design.dropped
     notes = list(result.diagnostics.messages)
+    if result.posterior is not None:
+        notes.append("variance, sd and corr are each a posterior mean, so sd² isn't the variance.")
     if dropped:
         notes.append(f"Dropped, because earlier columns determine them: {', '.join(dropped)} (NaN above).")
     return Summary(
@@ -105,7 +107,7 @@ def random_table(result: "MixedModelResult") -> pd.DataFrame:
     return table.set_index(["group", "name"])
 
 
-def _rows(result: "MixedModelResult") -> str:
+def rows_used(result: "MixedModelResult") -> str:
     dropped = result.design.frame.n_dropped
     return f"{result.nobs}" + (f" used, {dropped} left out (missing values)" if dropped else "")
 
@@ -119,12 +121,14 @@ def _sampling(result: "MixedModelResult") -> str:
 
 
 def format_number(value: object, name: str = "") -> str:
-    """Five significant digits; p-values in their own way; nothing for NaN."""
+    """Four digits after the point, fewer for large numbers; p-values and diff/sd in their own way."""
     if isinstance(value, str):
         return value
     number = float(value)  # type: ignore[arg-type]
     if np.isnan(number):
         return ""
+    if name == "diff/sd":
+        return f"{number:+.2f}"
     if name == "p_value":
         return "<0.0001" if number < 1e-4 else f"{number:.4f}"
     if number != 0 and (abs(number) < 1e-3 or abs(number) >= 1e6):

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from bimixed.covariance import Array, correlation
+from bimixed.covariance import Array
 from bimixed.design import Design
-from bimixed.exceptions import BimixedError
+from bimixed.exceptions import DataError
 from bimixed.results.normal import two_sided_p
 from bimixed.results.records import Estimates
 from bimixed.results.uncertainty import Uncertainty
@@ -42,7 +42,7 @@ def covariance_tables(design: Design, estimates: Estimates) -> dict[str, pd.Data
 
 def correlation_tables(design: Design, estimates: Estimates) -> dict[str, pd.DataFrame]:
     return {
-        f.key: pd.DataFrame(correlation(estimates.random_cov[f.key]), index=f.names, columns=f.names)
+        f.key: pd.DataFrame(estimates.random_corr[f.key].copy(), index=f.names, columns=f.names)
         for f in design.factors
     }
 
@@ -95,4 +95,4 @@ def interval_table(design: Design, uncertainty: Uncertainty, level: float) -> pd
 
 def check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
-        raise BimixedError(f"level is {level}; it is a probability such as 0.95.")
+        raise DataError(f"level is {level}; it is a probability such as 0.95.")
