@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 import bimixed as bm
+from bimixed.priors import conditional_sds
 
 
 def table():
@@ -36,9 +37,40 @@ def test_units_of_the_response_scale_the_priors():
             assert b[name].parameters["sigma"] == pytest.approx(1e3 * a[name].parameters["sigma"])
 
 
-def test_without_an_intercept_coefficients_may_be_far_from_zero():
+def test_cell_means_are_centred_on_the_mean():
     prior = priors_of("y ~ 0 + g + (0 + x | g)")["g[a]"]
-    assert 2 * prior.parameters["sigma"] > table()["y"].mean()
+    assert prior.parameters["mu"] == pytest.approx(table()["y"].mean())
+    through = priors_of("y ~ 0 + x + (1 | g)")["x"]
+    assert through.parameters["mu"] == 0.0
+    assert 2 * through.parameters["sigma"] * table()["x"].mean() > table()["y"].mean()
+
+
+def test_sds_given_the_other_columns_by_brute_force():
+    rng = np.random.default_rng(1)
+    X = np.column_stack([np.ones(40), rng.normal(5, 2, 40), rng.normal(size=40)])
+    X = np.column_stack([X, X[:, 1] * X[:, 2]])
+    for j, sd in enumerate(conditional_sds(X)):
+        others = np.delete(X, j, axis=1)
+        rest = X[:, j] - others @ np.linalg.lstsq(others, X[:, j], rcond=None)[0]
+        assert sd == pytest.approx(np.sqrt(np.mean(rest**2)), rel=1e-9)
+    dependent = np.column_stack([np.ones(40), 2 * np.ones(40)])
+    np.testing.assert_allclose(conditional_sds(dependent), [1, 2])
+
+
+@pytest.mark.parametrize("shift", [0.0, 2000.0])
+def test_slopes_have_the_same_prior_wherever_zero_lies(shift):
+    base = table().assign(year=table()["x"], h=np.tile([1, 2, 3], 20))
+    moved = base.assign(year=base["year"] + shift)
+    for formula, name in [("y ~ g * year", "g[T.b]:year"), ("y ~ 0 + g + year", "year")]:
+        prior = bm.ModelSpec(f"{formula} + (1 | h)", moved).priors[name]
+        expected = bm.ModelSpec(f"{formula} + (1 | h)", base).priors[name]
+        assert prior.parameters["sigma"] == pytest.approx(expected.parameters["sigma"], rel=1e-5)
+        assert prior.parameters["mu"] == 0.0
+
+
+def test_names_of_parameters_are_reserved():
+    with pytest.raises(bm.PriorError, match="rename the column"):
+        bm.ModelSpec("y ~ sigma + (1 | g)", table().assign(sigma=table()["x"]))
 
 
 def test_the_most_specific_prior_wins():

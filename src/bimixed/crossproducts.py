@@ -126,8 +126,9 @@ class CrossProducts:
     ----------
     n, p : int
         Rows, and independent fixed-effects columns.
-    log_weights : float
-        Sum of the logarithms of the weights.
+    weight_scale : float
+        Geometric mean c of the weights. W holds weights divided by it, so that σ² here is that of a
+        row of average weight, σ²/c, whatever the units of the weights.
     basis : FixedBasis
     RR : (p + 1, p + 1) array
         [Q e]'W[Q e].
@@ -141,7 +142,7 @@ class CrossProducts:
 
     n: int
     p: int
-    log_weights: float
+    weight_scale: float
     basis: FixedBasis
     RR: Array
     chain: tuple[ChainFactor, ...]
@@ -166,7 +167,8 @@ def cross_products(design: Design) -> CrossProducts:
         If the fixed effects alone fit the response exactly, or use up every row.
     """
     weights = design.weights
-    root = None if weights is None else np.sqrt(weights)
+    weight_scale = 1.0 if weights is None else float(np.exp(np.mean(np.log(weights))))
+    root = None if weights is None else np.sqrt(weights / weight_scale)
     y = design.y if design.offset is None else design.y - design.offset
     basis, Qe = _fixed_basis(design.X_kept, y, root)
     n, p = len(y), len(basis.R)
@@ -188,7 +190,7 @@ def cross_products(design: Design) -> CrossProducts:
     return CrossProducts(
         n=n,
         p=p,
-        log_weights=0.0 if weights is None else float(np.sum(np.log(weights))),
+        weight_scale=weight_scale,
         basis=basis,
         RR=Qe.T @ Qe,
         chain=_chain_factors(design.factors, values, chain_order, Zt, Qe),

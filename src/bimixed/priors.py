@@ -1,12 +1,14 @@
 """Priors: records, weakly informative defaults in the data's units, and which one wins. No PyMC.
 
-Defaults, with s_y the sd of the response (offset subtracted), m_x and s_x mean and sd of a covariate:
+Defaults, with s_y the sd of the response (offset subtracted). The size of a coefficient is judged by
+what is left of its column beside the others: with s_j the sd of column j *given the other columns* (the
+root mean square of its least-squares residual), a change of one s_j that moves the response by one s_y.
 
-- a coefficient: normal(0, 2.5 s_y/s_x);
-- the intercept: normal(mean of y, 2.5 s_y √(1 + Σ (m_x/s_x)²)); the root makes it as wide for
-  uncentred covariates as it is for centred ones, since it acts on the coefficient as named;
-- a coefficient of a model without intercept: normal(0, 2.5 √(s_y² + mean(y)²)/rms(x));
-- an sd of a random coefficient: half_student_t(3, s_y/s_z), that of an intercept widened likewise;
+- a coefficient: normal(μ_j, 2.5 s_y/s_j); μ is what gives every row the mean of y, so the mean for an
+  intercept or for cell means and 0 for slopes. An uncentred covariate widens the intercept's prior, and
+  that of an interaction's parts, by itself;
+- where no combination of the columns is constant: normal(0, 2.5 √(s_y² + mean(y)²)/s_j);
+- an sd of a random coefficient: half_student_t(3, s_y/s_j), s_j among the columns of its group;
 - correlations: lkj(2), weakly towards 0;
 - sigma: half_student_t(3, s_y).
 """
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bimixed.covariance import Array
-from bimixed.design import Design, RandomFactor
+from bimixed.design import Design
 from bimixed.exceptions import PriorError
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
@@ -187,6 +189,13 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
 def _ladder(design: Design) -> dict[str, tuple[str, ...]]:
     """Full name of each parameter → keys that may set its prior, the most specific first."""
     ladder: dict[str, tuple[str, ...]] = {design.names[j]: (design.names[j], "fixef") for j in design.kept}
+    reserved = ("sigma", "fixef", "sd")
+    for name in ladder:
+        if name in reserved or name.startswith(("sd_", "corr_")):
+            raise PriorError(
+                f"A coefficient is called {name!r}, which is also the name of another parameter; "
+                "rename the column."
+            )
     for f in design.factors:
         for name in f.names:
             full = sd_name(f.key, name)
@@ -215,22 +224,13 @@ def default_priors(design: Design) -> dict[str, Prior]:
     s_y, m_y = float(np.std(y)), float(np.mean(y))
     priors: dict[str, Prior] = {}
     X = design.X_kept
-    names = [design.names[j] for j in design.kept]
-    has_intercept = "Intercept" in names
-    ratio = _mean_to_sd(X)
-    for name, column in zip(names, X.T, strict=True):
-        sd = float(np.std(column))
-        if name == "Intercept":
-            scale = 2.5 * s_y * float(np.sqrt(1.0 + np.sum(ratio**2)))
-            priors[name] = Prior("normal", mu=m_y, sigma=scale)
-        elif has_intercept and sd > 0:
-            priors[name] = Prior("normal", mu=0.0, sigma=2.5 * s_y / sd)
-        else:
-            rms = float(np.sqrt(np.mean(column**2)))
-            priors[name] = Prior("normal", mu=0.0, sigma=2.5 * float(np.hypot(s_y, m_y)) / rms)
+    mean, constant = _constant_in(X, m_y)
+    spread = s_y if constant else float(np.hypot(s_y, m_y))
+    for j, mu, s_j in zip(design.kept, mean, conditional_sds(X), strict=True):
+        priors[design.names[j]] = Prior("normal", mu=float(mu), sigma=2.5 * spread / float(s_j))
     for factor in design.factors:
-        for name, scale in zip(factor.names, _sd_scales(factor, s_y), strict=True):
-            priors[sd_name(factor.key, name)] = Prior("half_student_t", nu=3, sigma=float(scale))
+        for name, scale in zip(factor.names, conditional_sds(factor.values), strict=True):
+            priors[sd_name(factor.key, name)] = Prior("half_student_t", nu=3, sigma=s_y / float(scale))
         if factor.template.correlated_pairs():
             priors[f"corr_{factor.key}"] = Prior("lkj", eta=2)
     weight = 1.0 if design.weights is None else float(np.sqrt(np.mean(design.weights)))
@@ -238,17 +238,31 @@ def default_priors(design: Design) -> dict[str, Prior]:
     return priors
 
 
-def _mean_to_sd(columns: Array) -> Array:
-    """|mean|/sd of the columns that vary, 0 of the others."""
-    sd = columns.std(axis=0)
-    varies = sd > 1e-12 * np.sqrt(np.mean(columns**2, axis=0))
-    return np.where(varies, np.abs(columns.mean(axis=0)) / np.where(varies, sd, 1.0), 0.0)
+def _constant_in(X: Array, value: float) -> tuple[Array, bool]:
+    """Coefficients that give every row this value, and whether there are any; else zeros."""
+    if X.shape[1] == 0:
+        return np.zeros(0), False
+    size = np.sqrt(np.mean(X**2, axis=0))
+    ones = np.linalg.lstsq(X / size, np.ones(len(X)), rcond=None)[0]
+    if np.abs(X / size @ ones - 1.0).max() > 1e-8:
+        return np.zeros(X.shape[1]), False
+    ones[np.abs(ones) < 1e-8] = 0.0
+    return value * ones / size, True
 
 
-def _sd_scales(factor: RandomFactor, s_y: float) -> Array:
-    sd = factor.values.std(axis=0)
-    rms = factor.scales()
-    rms = np.where(rms > 0, rms, 1.0)
-    varies = sd > 1e-12 * rms
-    widened = np.sqrt(1.0 + np.sum(_mean_to_sd(factor.values) ** 2))
-    return np.asarray(np.where(varies, s_y / np.where(varies, sd, 1.0), s_y * widened / rms))
+def conditional_sds(columns: Array) -> Array:
+    """Root mean square of what the other columns leave of each, (k,).
+
+    1/√(n [(X'X)⁻¹]_jj)⁻¹ written with the singular values; columns that others determine entirely get
+    their root mean square.
+    """
+    n, k = columns.shape
+    if k == 0:
+        return np.zeros(0)
+    size = np.sqrt(np.mean(columns**2, axis=0))
+    size = np.where(size > 0, size, 1.0)
+    _, singular, right = np.linalg.svd(columns / size / np.sqrt(n), full_matrices=False)
+    large = singular > 1e-10 * singular[0]
+    if not large.all():
+        return np.asarray(size)
+    return np.asarray(size / np.sqrt(np.sum((right.T / singular) ** 2, axis=1)))

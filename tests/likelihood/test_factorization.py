@@ -39,7 +39,8 @@ def data(seed, n):
     table["x"] = rng.normal(size=n) * 3 + 1
     table["z"] = rng.normal(size=n)
     table["y"] = rng.normal(size=n) + 10
-    table["w"] = rng.uniform(0.2, 5.0, n)
+    w = rng.uniform(0.2, 5.0, n)
+    table["w"] = w / np.exp(np.mean(np.log(w)))  # the geometric mean that cross-products work with
     table["o"] = rng.normal(size=n)
     return table
 

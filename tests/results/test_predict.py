@@ -119,6 +119,15 @@ def test_new_frame_with_the_index_of_the_new_data():
     pd.testing.assert_frame_equal(new, before)
 
 
+def test_weights_of_new_rows_count():
+    result = fit()
+    new = result.predict(data(), interval="prediction")
+    pd.testing.assert_frame_equal(new, result.predict(interval="prediction"))
+    with pytest.raises(bm.DataError, match="column of weights"):
+        result.predict(data().drop(columns="w"), interval="prediction")
+    assert len(result.predict(data().drop(columns="w"), interval="confidence")) == 150
+
+
 def test_wrong_requests():
     result = fit()
     with pytest.raises(bm.DataError, match="interval"):

@@ -181,6 +181,8 @@ class Design:
                 wanted.setdefault(column, f"group {key}; not needed with random='none'")
         if self.offset_column is not None:
             wanted.setdefault(self.offset_column, "offset")
+        if self.weights_column in available:
+            wanted.setdefault(str(self.weights_column), "weights")
         return wanted
 
     def _encode(self, name: str, table: pd.DataFrame, index: pd.Index) -> Array:
@@ -208,7 +210,7 @@ class Design:
 
     def _new_weights(self, table: pd.DataFrame) -> Array | None:
         if self.weights_column is not None and self.weights_column in table.columns:
-            return table[self.weights_column].to_numpy(dtype=float)
+            return _positive_weights(table[self.weights_column].to_numpy(dtype=float), table.index)
         return None
 
 
@@ -274,7 +276,7 @@ def build_design(
     # Step 4: what stands beside the formula
     used_weights = _numbers(weights, arrays, "weights", frame)
     if used_weights is not None:
-        _check_weights(used_weights, frame)
+        _positive_weights(used_weights, frame.index)
     fixed = encoded["fixed"]
     return Design(
         formula=formula,
@@ -431,15 +433,16 @@ def _numbers(value: Any, arrays: Mapping[str, Array], role: str, frame: frames.F
     return numbers
 
 
-def _check_weights(weights: Array, frame: frames.Frame) -> None:
+def _positive_weights(weights: Array, index: pd.Index) -> Array:
     for bad, cause in ((weights < 0, "negative"), (weights == 0, "zero")):
         if bad.any():
-            rows = frame.index[bad][:5].tolist()
+            rows = index[bad][:5].tolist()
             raise DataError(
                 f"weights are {cause} in {int(bad.sum())} row(s), the first {rows}. They are "
                 "precisions (the residual variance of a row is sigma²/weight), so they must be "
                 "positive: leave rows out that should not count."
             )
+    return weights
 
 
 def _total_offset(encoded: Mapping[str, EncodedPart], given: Array | None) -> Array | None:

@@ -152,11 +152,16 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
 
 
 def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Nullable and arrow columns without missing values as numpy columns, which formulaic reads."""
+    """Columns as formulaic reads them: nullable and arrow ones as numpy, no unused categories."""
     converted = {}
     for name in table.columns:
         dtype = table[name].dtype
-        if isinstance(dtype, pd.CategoricalDtype) or not pd.api.types.is_extension_array_dtype(dtype):
+        if isinstance(dtype, pd.CategoricalDtype):
+            used = table[name].cat.remove_unused_categories()
+            if len(used.cat.categories) < len(dtype.categories):
+                converted[name] = used
+            continue
+        if not pd.api.types.is_extension_array_dtype(dtype):
             continue
         if pd.api.types.is_bool_dtype(dtype):
             converted[name] = table[name].astype(bool)

@@ -2,9 +2,11 @@
 
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array, correlation, lower_factor
 from bimixed.crossproducts import CrossProducts, cross_products
@@ -16,6 +18,15 @@ from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.uncertainty import NormalApproximation
+
+NEARLY_SINGULAR = 0.1
+"""Scaled diagonals of T below this are looked at for directions that θ hides."""
+FLAT = 1e-6
+"""Slopes of the deviance below this promise nothing."""
+GAIN = 1e-7
+"""Least decrease of the deviance that counts as better."""
+WORST = 1e100
+"""Finite stand-in for a deviance that can't be computed, so that a line search shortens its step."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,8 @@ class Problem:
     cp: CrossProducts
     reml: bool
     scale: Array
-    free: Array
-    diagonal: Array
+    free: NDArray[np.bool_]
+    diagonal: NDArray[np.bool_]
 
     def theta(self, x: Array) -> Array:
         theta = np.zeros(len(self.scale))
@@ -52,53 +63,69 @@ class Problem:
         return (theta * self.scale)[self.free]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        at = evaluate(self.cp, self.theta(x), self.reml)
+        try:
+            at = evaluate(self.cp, self.theta(x), self.reml)
+        except np.linalg.LinAlgError:
+            return WORST, np.zeros(len(x))
         slope = gradient(self.cp, at, self.reml).theta
         return at.deviance, slope[self.free] / self.scale[self.free]
 
     def escape(self, x: Array) -> Array | None:
-        """Add variance along a direction that has none, where the likelihood rises with it.
+        """A better point where T is (nearly) singular and the search in θ can't see it, else None.
 
-        At a singular T the derivative in θ is zero whatever the likelihood does; the one in H = TT'
-        is not. An optimum has no negative curvature of H along the directions without variance.
+        A lower triangular T whose diagonal is at 0 has lost directions: the derivative in θ vanishes
+        for a direction without variance whatever the likelihood does, and the bound on the diagonal
+        may stand between T and its mirror image. Two kinds of step in H = TT' are tried: downhill
+        along ∂dev/∂H · T in all its entries, and some variance along a direction that has none.
         """
-        if np.abs(x[self.diagonal[self.free]]).min(initial=np.inf) > 1e-3:
-            return None  # every T is regular
+        if np.abs(x[self.diagonal[self.free]]).min(initial=np.inf) > NEARLY_SINGULAR:
+            return None
         at = evaluate(self.cp, self.theta(x), self.reml)
         slopes = gradient(self.cp, at, self.reml).H
-        best: tuple[float, Array] = (at.deviance - 1e-7, x)
+        best: tuple[float, Array] = (at.deviance - GAIN, x)
         start = 0
         for place, template in enumerate(self.cp.templates):
-            scale = np.ones(template.size)
             rows, _ = template.positions
+            scale = np.ones(template.size)
             scale[rows] = self.scale[start : start + template.n_theta]
             T = at.factorization.T[place]
             for block in template.sub_blocks():
-                for direction in _downhill(T[block, block], slopes[place][block, block], scale[block]):
-                    for size in (1e-1, 1e-2, 1e-3, 1e-4):
-                        trial_T = T.copy()
-                        trial_T[block, block] = lower_factor(
-                            T[block, block] @ T[block, block].T + size * np.outer(direction, direction)
-                        )
-                        trial = self.theta(x)
-                        trial[start : start + template.n_theta] = template.theta(trial_T)
-                        moved = self.coordinates(trial)
-                        value = evaluate(self.cp, self.theta(moved), self.reml).deviance
-                        if value < best[0]:
-                            best = (value, moved)
+                size = scale[block]
+                for trial in _trials(
+                    T[block, block] * size[:, None],
+                    slopes[place][block, block] / np.outer(size, size),
+                ):
+                    moved_T = T.copy()
+                    moved_T[block, block] = trial / size[:, None]
+                    theta = self.theta(x)
+                    theta[start : start + template.n_theta] = template.theta(moved_T)
+                    moved = self.coordinates(theta)
+                    value = self(moved)[0]
+                    if value < best[0]:
+                        best = (value, moved)
             start += template.n_theta
         return None if best[1] is x else best[1]
 
 
-def _downhill(T: Array, slope: Array, scale: Array) -> list[Array]:
-    """Directions without variance along which the deviance falls, in scaled coordinates."""
-    values, vectors = np.linalg.eigh(np.outer(scale, scale) * (T @ T.T))
+def _trials(T: Array, slope: Array) -> Iterator[Array]:
+    """Lower factors to try instead of T, both in scaled coordinates."""
+    if np.abs(np.diag(T)).min() > NEARLY_SINGULAR:
+        return
+    downhill = slope @ T
+    length = np.linalg.norm(downhill)
+    if length > FLAT:
+        for step in (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4):
+            moved = T - step * downhill / length
+            yield lower_factor(moved @ moved.T)
+    values, vectors = np.linalg.eigh(T @ T.T)
     null = vectors[:, values < 1e-8]
     if null.shape[1] == 0:
-        return []
-    inside = null.T @ (slope / np.outer(scale, scale)) @ null
-    slopes, directions = np.linalg.eigh(inside)
-    return [null @ d / scale for s, d in zip(slopes, directions.T, strict=True) if s < -1e-6]
+        return
+    rises, directions = np.linalg.eigh(null.T @ slope @ null)
+    for rise, direction in zip(rises, (null @ directions).T, strict=True):
+        if rise < -FLAT:
+            for variance in 10.0 ** -np.arange(1, 11):
+                yield lower_factor(T @ T.T + variance * np.outer(direction, direction))
 
 
 def fit_likelihood(
@@ -130,7 +157,7 @@ def fit_likelihood(
     began = time.perf_counter()
     # Step 1: sufficient statistics, and what they can't identify
     cp = cross_products(design)
-    unidentified = identification.unidentified_coefficients(cp)
+    unidentified = identification.unidentified_coefficients(cp) if reml else {}
     problem = make_problem(design, cp, reml, unidentified)
     # Step 2: optimise
     theta0 = _start(problem, start)
@@ -146,8 +173,11 @@ def fit_likelihood(
     theta = problem.theta(report.x)
     at = evaluate(cp, theta, reml)
     slopes = gradient(cp, at, reml)
-    diagnostics = _diagnostics(design, cp, theta, unidentified, report, began)
-    return assemble(design, problem, report, at, slopes, unidentified, diagnostics)
+    confounded = identification.confounded_coefficients(
+        design, theta, problem.free, report.hessian, report.at_bound
+    )
+    diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
+    return assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)
 
 
 def make_problem(
@@ -174,6 +204,7 @@ def _start(problem: Problem, start: Array | None) -> Array:
             f"start has shape {theta.shape}; give {len(problem.scale)} finite values of theta "
             "(result.theta, groups one after the other)."
         )
+    theta = theta * np.sqrt(problem.cp.weight_scale)
     return np.where(problem.diagonal, np.abs(theta), theta)
 
 
@@ -192,6 +223,7 @@ def _diagnostics(
     cp: CrossProducts,
     theta: Array,
     unidentified: dict[int, list[int]],
+    confounded: dict[int, list[int]],
     report: OptimizerReport,
     began: float,
 ) -> Diagnostics:
@@ -199,6 +231,8 @@ def _diagnostics(
         identification.identification_message(design.factors[place], coefficients)
         for place, coefficients in unidentified.items()
     ]
+    if confounded:
+        messages.append(identification.confounded_message(design, confounded))
     for message in messages:
         warnings.warn(message, IdentificationWarning, stacklevel=4)
     singular = identification.singular_messages(design, relative_factors(cp, theta), unidentified)
@@ -226,22 +260,23 @@ def assemble(
     at: Evaluation,
     slopes: Gradient,
     unidentified: dict[int, list[int]],
+    confounded: dict[int, list[int]],
     diagnostics: Diagnostics,
 ) -> MixedModelResult:
     """Everything at the optimum → the common result."""
-    cp, sigma = problem.cp, float(np.sqrt(at.sigma2))
-    estimates = _estimates(design, cp, at, slopes, unidentified)
+    cp, sigma = problem.cp, float(np.sqrt(at.sigma2 * problem.cp.weight_scale))
+    estimates = _estimates(design, cp, at, slopes, unidentified, confounded)
     theta = problem.theta(report.x)
     variances = VarianceUncertainty(
         design=design,
         cp=cp,
         theta=theta,
-        sigma=sigma,
+        sigma2=at.sigma2,
         df=cp.n - cp.p if problem.reml else cp.n,
         hessian=_theta_hessian(problem, report),
         free=_interior(problem, report),
         r2_theta=slopes.r2_theta,
-        unidentified=unidentified,
+        unidentified=_merged(unidentified, confounded),
     )
     return MixedModelResult(
         method="reml" if problem.reml else "ml",
@@ -260,7 +295,7 @@ def assemble(
         likelihood=Likelihood(
             loglik=-0.5 * at.deviance,
             n_parameters=cp.p + int(problem.free.sum()) + 1,
-            theta=_theta_by_key(design, theta),
+            theta=_theta_by_key(design, theta / np.sqrt(cp.weight_scale)),
         ),
     )
 
@@ -271,6 +306,7 @@ def _estimates(
     at: Evaluation,
     slopes: Gradient,
     unidentified: dict[int, list[int]],
+    confounded: dict[int, list[int]],
 ) -> Estimates:
     p = len(design.names)
     beta, vcov = np.full(p, np.nan), np.full((p, p), np.nan)
@@ -284,7 +320,8 @@ def _estimates(
     vcov[np.ix_(design.kept, design.kept)] = kept_vcov
     random_cov, ranef, ranef_sd = {}, {}, {}
     for place, factor in enumerate(design.factors):
-        T, bad = at.factorization.T[place], unidentified.get(place, [])
+        T = at.factorization.T[place]
+        bad = [*unidentified.get(place, []), *confounded.get(place, [])]
         cov = at.sigma2 * T @ T.T
         cov[bad], cov[:, bad] = np.nan, np.nan
         sd = np.sqrt(at.sigma2 * np.einsum("lkk->lk", slopes.inverse.P[place]).clip(min=0.0))
@@ -298,10 +335,15 @@ def _estimates(
         random_cov=random_cov,
         random_sd={key: np.sqrt(np.diag(cov)) for key, cov in random_cov.items()},
         random_corr={key: correlation(cov) for key, cov in random_cov.items()},
-        sigma=float(np.sqrt(at.sigma2)),
+        sigma=float(np.sqrt(at.sigma2 * cp.weight_scale)),
         ranef=ranef,
         ranef_sd=ranef_sd,
     )
+
+
+def _merged(*parts: dict[int, list[int]]) -> dict[int, list[int]]:
+    places = {place for part in parts for place in part}
+    return {place: [k for part in parts for k in part.get(place, [])] for place in places}
 
 
 def _theta_by_key(design: Design, theta: Array) -> dict[str, Array]:
@@ -320,7 +362,7 @@ def _theta_hessian(problem: Problem, report: OptimizerReport) -> Array:
     return hessian
 
 
-def _interior(problem: Problem, report: OptimizerReport) -> Array:
+def _interior(problem: Problem, report: OptimizerReport) -> NDArray[np.bool_]:
     interior = problem.free.copy()
     interior[problem.free] = ~report.at_bound
     return interior

@@ -1,11 +1,16 @@
 """What the data can't tell, and directions without variance: found, and put into words."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor
 
+Bools = NDArray[np.bool_]
+
+CONFOUNDED = 1e-7
+"""Eigenvalue of the unit-diagonal Hessian below which a direction of θ counts as flat."""
 ALIASED = 1e-10
 """Share of a random coefficient's sum of squares left beside X below which it is not identified."""
 
@@ -43,7 +48,9 @@ def undetermined_fixef(cp: CrossProducts, unidentified: dict[int, list[int]]) ->
     affected = np.zeros(cp.p, dtype=bool)
     for place, coefficients in unidentified.items():
         rows = _cross_with_basis(cp, place)[:, coefficients].reshape(-1, cp.p)
-        share = np.abs(cp.basis.linear(rows.T)).max(axis=1)
+        # in units of the coefficient's own least-squares standard error
+        unit = np.linalg.norm(cp.basis.linear(np.eye(cp.p)), axis=1)
+        share = np.abs(cp.basis.linear(rows.T)).max(axis=1) / unit
         affected |= share > 1e-8 * max(float(share.max()), 1e-300)
     return affected
 
@@ -55,6 +62,53 @@ def _cross_with_basis(cp: CrossProducts, place: int) -> Array:
             return f.ZR[:, :, : cp.p]
     t = next(t for t in cp.trailing if t.place == place)
     return cp.ZR[t.columns, : cp.p].reshape(t.n_levels, t.template.size, cp.p)
+
+
+def confounded_coefficients(
+    design: Design, theta: Array, free: Bools, hessian: Array, at_bound: Bools
+) -> dict[int, list[int]]:
+    """Random coefficients along whose variances the likelihood is flat at the optimum.
+
+    Two groups with the same levels, say: only the sum of their variances is determined. Judged on the
+    unit-diagonal Hessian of the entries of θ in whose factor every T is regular (a singular T has
+    redundant entries, which is no lack of identification).
+    """
+    regular, owner, start = np.zeros(len(theta), dtype=bool), [], 0
+    bound = np.zeros(len(theta), dtype=bool)
+    bound[np.flatnonzero(free)] = at_bound
+    for place, factor in enumerate(design.factors):
+        rows, _ = factor.template.positions
+        here = slice(start, start + len(rows))
+        diagonal = np.abs(theta[here][factor.template.is_diagonal])
+        regular[here] = not bound[here].any() and diagonal.min(initial=np.inf) > 0
+        owner += [(place, int(row)) for row in rows]
+        start += len(rows)
+    keep = regular[free]
+    curvature = np.diag(hessian)[keep]
+    if len(curvature) == 0 or curvature.min() <= 0:
+        return {}
+    scaled = hessian[np.ix_(keep, keep)] / np.sqrt(np.outer(curvature, curvature))
+    values, vectors = np.linalg.eigh(scaled)
+    owners = [o for o, used in zip(owner, free & regular, strict=True) if used]
+    found: dict[int, list[int]] = {}
+    for vector in vectors[:, values < CONFOUNDED].T:
+        for weight, (place, row) in zip(vector, owners, strict=True):
+            if abs(weight) > 0.1 and row not in found.setdefault(place, []):
+                found[place].append(row)
+    return {place: sorted(rows) for place, rows in found.items() if rows}
+
+
+def confounded_message(design: Design, confounded: dict[int, list[int]]) -> str:
+    """Which variances can't be told apart, and what to do."""
+    names = [
+        f"{design.factors[place].key} ({', '.join(design.factors[place].names[k] for k in rows)})"
+        for place, rows in confounded.items()
+    ]
+    return (
+        f"The variances of {' and '.join(names)} can't be told apart: the likelihood is the same for "
+        "many of their values (the groups have the same levels, or a coefficient is determined by "
+        "others within every level). They are NaN. Remove one of the terms or coefficients."
+    )
 
 
 def identification_message(factor: RandomFactor, coefficients: list[int]) -> str:

@@ -1,9 +1,10 @@
 """The profiled ML and REML criterion and its gradient: pure functions of θ.
 
-deviance(θ) = log|WV| − log|W| + (n − p)(1 + log(2π r²/(n − p))) + log|X'V⁻¹X|    (REML)
-deviance(θ) = log|WV| − log|W| + n(1 + log(2π r²/n))                               (ML)
+deviance(θ) = log|WV| + (n − p)(1 + log(2π r²/(n − p))) + log|X'V⁻¹X|    (REML)
+deviance(θ) = log|WV| + n(1 + log(2π r²/n))                               (ML)
 
-with r² = (y − Xβ̂)'V⁻¹(y − Xβ̂) (Bates et al. 2015, eq. 34 and 42). The log-likelihood is −½ deviance.
+(weights have a geometric mean of 1, so log|W| = 0), with r² = (y − Xβ̂)'V⁻¹(y − Xβ̂) (Bates et al. 2015,
+eq. 34 and 42). The log-likelihood is −½ deviance.
 """
 
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
     information = 0.5 * (RVR[:-1, :-1] + RVR[:-1, :-1].T)
     gamma, r2, log_det_information = _profile(information, RVR[:-1, -1], RVR[-1, -1])
     df = cp.n - cp.p if reml else cp.n
-    deviance = fact.log_det - cp.log_weights + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
+    deviance = fact.log_det + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:
         deviance += log_det_information + cp.basis.log_det
     return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, solution), fact)

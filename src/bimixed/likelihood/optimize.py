@@ -1,7 +1,7 @@
 """Minimising a smooth function with lower bounds of 0 on some coordinates: SciPy, then Newton.
 
-Knows nothing of models. The function must be even in each bounded coordinate (as the criterion is in
-the diagonal of T), so that derivatives may be taken across the bound.
+Knows nothing of models. The function must be smooth across the bounds, so that derivatives may be taken
+there (as the criterion is: a negative diagonal of T is the mirror image of another T).
 """
 
 from collections.abc import Callable
@@ -17,6 +17,8 @@ Objective = Callable[[Array], tuple[float, Array]]
 Escape = Callable[[Array], Array | None]
 
 METHODS = ("auto", "L-BFGS-B", "TNC", "SLSQP", "trust-constr")
+SNAP = 1e-4
+"""Coordinates nearer to their bound than this are tried on it."""
 DECREMENT = 1e-9
 """Largest predicted decrease of the deviance that still counts as arrived."""
 
@@ -96,6 +98,9 @@ def minimize(
     for _ in range(10):
         x = _scipy(counted, x, bounded, method)
         x, value, hessian, decrement = _newton(counted, x, bounded)
+        snapped = _snap(counted, x, value, bounded)
+        if snapped is not None:
+            x, value, hessian, decrement = _newton(counted, snapped, bounded)
         better = escape(x) if escape is not None else None
         if better is None:
             break
@@ -149,6 +154,15 @@ def _newton(objective: Objective, x: Array, bounded: NDArray[np.bool_]) -> tuple
         if not moved:
             break
     return x, value, hessian, decrement
+
+
+def _snap(objective: Objective, x: Array, value: float, bounded: NDArray[np.bool_]) -> Array | None:
+    """Coordinates a hair from their bound put on it, where the function doesn't mind."""
+    near = bounded & (x > 0.0) & (x < SNAP)
+    if not near.any():
+        return None
+    snapped = np.where(near, 0.0, x)
+    return snapped if objective(snapped)[0] <= value + 1e-8 else None
 
 
 def _newton_step(gradient: Array, hessian: Array) -> tuple[Array, float]:

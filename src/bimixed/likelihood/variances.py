@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
@@ -12,6 +13,8 @@ from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
 from bimixed.results.records import VarianceScales
 
 CHUNK = 4_000_000
+FLAT_CURVATURE = 1e-8
+"""Eigenvalues of the unit-diagonal Hessian below this belong to directions the data don't determine."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,25 @@ class VarianceUncertainty:
     design: Design
     cp: CrossProducts
     theta: Array
-    sigma: float
+    sigma2: float
     df: int
     hessian: Array
-    free: Array
+    free: NDArray[np.bool_]
     r2_theta: Array
     unidentified: Mapping[int, list[int]]
 
     def __call__(self) -> VarianceScales:
         names, kinds = self._parameters()
-        cov = self._covariance()
+        cov, flat, size = self._covariance()
         here = self._values(self.theta, 0.0)
         jacobian = self._jacobian()
-        defined = np.isfinite(here) & self._interior(here, kinds)
         with np.errstate(invalid="ignore", divide="ignore"):
             natural = np.sqrt(np.einsum("ia,ab,ib->i", jacobian, cov, jacobian))
             slope = np.where([k == "sd" for k in kinds], 1.0 / here, 1.0 / (1.0 - here**2))
+            # a parameter that moves along a flat direction has no standard error
+            reach = np.linalg.norm(jacobian[:, :-1] * size, axis=1)
+            moves = np.abs(jacobian[:, :-1] @ flat).max(axis=1, initial=0.0) > 1e-4 * reach
+            defined = np.isfinite(here) & self._interior() & ~moves
             se = np.where(defined, natural * np.abs(slope), np.nan)
         return VarianceScales(tuple(names), tuple(kinds), here, se)
 
@@ -65,7 +71,7 @@ class VarianceUncertainty:
 
     def _values(self, theta: Array, log_s2: float) -> Array:
         """sds, correlations and sigma at θ and log σ² (relative to the estimate)."""
-        sigma = self.sigma * np.exp(0.5 * log_s2)
+        sigma = np.sqrt(self.sigma2) * np.exp(0.5 * log_s2)
         values: list[float] = []
         for place, (f, T) in enumerate(
             zip(self.design.factors, relative_factors(self.cp, theta), strict=True)
@@ -76,9 +82,9 @@ class VarianceUncertainty:
             for i, j in f.template.correlated_pairs():
                 product = sd[i] * sd[j]
                 values.append(float(T[i] @ T[j]) / product if product > 0 else np.nan)
-        return np.array([*values, sigma])
+        return np.array([*values, sigma * np.sqrt(self.cp.weight_scale)])
 
-    def _interior(self, here: Array, kinds: list[str]) -> Array:
+    def _interior(self) -> NDArray[np.bool_]:
         """Whether the parameter and the block of T it comes from are off the boundary."""
         interior: list[bool] = []
         start = 0
@@ -95,22 +101,31 @@ class VarianceUncertainty:
             start += size
         return np.array([*interior, True])
 
-    def _covariance(self) -> Array:
+    def _covariance(self) -> tuple[Array, Array, Array]:
+        """Covariance of (θ, log σ²); flat directions of θ, (m, ·); sizes of θ's entries, (m,).
+
+        Directions are judged with each entry in units of its own curvature, so that the covariates'
+        units don't matter. Flat ones get no covariance.
+        """
         m = len(self.theta)
         cov = np.zeros((m + 1, m + 1))
         free = np.flatnonzero(self.free)
-        link = self.r2_theta[free] / self.sigma**2 / self.df  # d log σ̂² / dθ
-        if len(free):
-            profiled = self.hessian[np.ix_(free, free)]
-            values, vectors = np.linalg.eigh(profiled)
-            if values.min() <= 1e-10 * max(float(values.max()), 1e-300):
-                return np.full((m + 1, m + 1), np.nan)
-            of_theta = 2.0 * (vectors / values) @ vectors.T
-            cov[np.ix_(free, free)] = of_theta
-            cov[free, m] = cov[m, free] = of_theta @ link
-            cov[m, m] = link @ of_theta @ link
-        cov[m, m] += 2.0 / self.df
-        return cov
+        curvature = np.clip(np.diag(self.hessian)[free], 0.0, None)
+        size = np.where(curvature > 0, 1.0 / np.sqrt(np.where(curvature > 0, curvature, 1.0)), 1.0)
+        profiled = self.hessian[np.ix_(free, free)] * np.outer(size, size)
+        values, vectors = np.linalg.eigh(profiled)
+        steep = values > FLAT_CURVATURE
+        kept = vectors[:, steep] * size[:, None]
+        of_theta = 2.0 * (kept / values[steep]) @ kept.T
+        link = self.r2_theta[free] / self.sigma2 / self.df  # d log σ̂² / dθ
+        cov[np.ix_(free, free)] = of_theta
+        cov[free, m] = cov[m, free] = of_theta @ link
+        cov[m, m] = link @ of_theta @ link + 2.0 / self.df
+        flat = np.zeros((m, int((~steep).sum())))
+        flat[free] = vectors[:, ~steep] * size[:, None]
+        sizes = np.zeros(m)
+        sizes[free] = size
+        return cov, flat, sizes
 
     def _jacobian(self) -> Array:
         m = len(self.theta)

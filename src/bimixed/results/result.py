@@ -284,6 +284,11 @@ class MixedModelResult:
         if interval not in ("confidence", "prediction"):
             raise DataError(f"interval is {interval!r}; choose 'confidence' or 'prediction'.")
         tables.check_level(level)
+        if interval == "prediction" and self.design.weights is not None and rows.rows.weights is None:
+            raise DataError(
+                "The fit used weights, and a new response's variance depends on its weight: give the "
+                "new data the column of weights (name a column in ModelSpec, not an array)."
+            )
         limits = self.uncertainty.prediction_interval(rows, estimate, interval, level, random_seed)
         return table.assign(lower=limits.lower, upper=limits.upper)
 
