@@ -89,6 +89,43 @@ def test_density_of_the_hierarchical_model(centered):
     assert found == pytest.approx(by_hand(design, priors, point, centered), abs=1e-8)
 
 
+def test_density_with_signed_sds():
+    """Non-centred half-normal and half-t sds are |s| of a symmetric s, and signs move to the effects."""
+    design = build_design(parse_formula("y ~ x + (x | g)"), table())
+    given = {"sd_g[x]": Prior("half_student_t", nu=5, sigma=2), "corr_g": Prior("lkj", eta=1.5)}
+    priors = resolve_priors(design, {**given, "fixef": Prior("student_t", nu=3, mu=0, sigma=5)})
+    model = build_model(design, priors, {"g": False})
+    rng = np.random.default_rng(3)
+    s, z, unit = np.array([-0.7, 0.4]), rng.normal(size=(4, 2)), 0.7
+    beta, sigma = np.array([0.3, -0.2]), 1.3
+    values = {
+        "fixef": beta, "sigma_log__": np.log(sigma), "signed_sd_g[0]": s[0], "signed_sd_g[1]": s[1],
+        "z_g[0]": z[:, 0], "z_g[1]": z[:, 1],
+        "partial_corr_g_unit_logodds__": np.log([unit / (1 - unit)]),
+    }  # fmt: skip
+    logp = model.compile_fn(model.logp(jacobian=False), inputs=model.value_vars, mode="FAST_COMPILE")
+    found = float(logp({v.name: values[v.name] for v in model.value_vars}))
+    scale = [priors[f"sd_g[{c}]"].parameters for c in ("Intercept", "x")]
+    rho = 2 * unit - 1
+    total = st.t.logpdf(beta, 3, 0, 5).sum() + density(priors["sigma"], sigma)
+    total += sum(st.t.logpdf(v, p["nu"], 0, p["sigma"]) for v, p in zip(s, scale, strict=True))
+    total += st.beta.logpdf(unit, 1.5, 1.5) + st.norm.logpdf(z).sum()
+    u = (z @ np.linalg.cholesky([[1, rho], [rho, 1]]).T) * s
+    mu = design.X @ beta + (design.factors[0].values * u[design.factors[0].codes]).sum(axis=1)
+    total += st.norm.logpdf(design.y, mu, sigma).sum()
+    assert found == pytest.approx(total, abs=1e-8)
+    # what is reported: positive sds, and the correlation with the signs
+    names = ["sd_g", "corr_g", "ranef_g"]
+    report = model.compile_fn(
+        model.replace_rvs_by_values([model[n] for n in names]),
+        inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore",
+    )  # fmt: skip
+    sd, corr, ranef = report({v.name: values[v.name] for v in model.value_vars})
+    np.testing.assert_allclose(sd, np.abs(s))
+    assert corr[0, 1] == pytest.approx(-rho)
+    np.testing.assert_allclose(ranef, u, rtol=1e-7)
+
+
 def by_hand(design, priors, point, centered):
     beta = np.array([point[f"fixef[{n}]"] for n in design.names])
     total = sum(density(priors[n], b) for n, b in zip(design.names, beta, strict=True))

@@ -30,7 +30,8 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "gamma": pm.Gamma,
     "uniform": pm.Uniform,
 }
-
+_FOLDED: dict[str, Any] = {"half_normal": pm.Normal, "half_student_t": pm.StudentT}
+"""Families that are the absolute value of a symmetric one."""
 WRITTEN_OUT = 12
 """Up to this many fixed effects their part is written as a sum of columns."""
 
@@ -143,21 +144,37 @@ def random_effects(model: pm.Model, factor: RandomFactor, priors: Priors, center
     within = f"{key}_coefficient"
     model.add_coord(key, factor.levels.to_numpy())
     model.add_coord(within, list(factor.names))
-    sd = prior_vector(
-        f"sd_{key}",
-        [priors[sd_name(factor.key, name)] for name in factor.names],
-        factor.names,
-        within,
-        positive=True,
-    )
-    L = correlation_factor(model, factor, key, priors)
-    effects = _centered(key, sd, L) if centered else _noncentered(key, sd, L)
+    of_sds = [priors[sd_name(factor.key, name)] for name in factor.names]
+    if centered or any(prior.family not in _FOLDED for prior in of_sds):
+        sd = prior_vector(f"sd_{key}", of_sds, factor.names, within, positive=True)
+        sign = None
+    else:
+        signed = _signed_sds(key, of_sds)
+        sd = pm.Deterministic(f"sd_{key}", pt.abs(signed), dims=within)
+        sign = pt.switch(pt.lt(signed, 0.0), np.float64(-1.0), np.float64(1.0))
+    L = correlation_factor(model, factor, key, priors, sign)
+    effects = _centered(key, sd, L) if centered else _noncentered(key, sd if sign is None else signed, L)
     ranef = pm.Deterministic(f"ranef_{key}", pt.stack(effects, axis=1), dims=(key, within))
     rows = pm.Data(f"{key}_index", factor.codes, dims="row")
     if factor.n_coefficients == 1 and np.all(factor.values == 1.0):
         return ranef[rows, 0]
     values = pm.Data(f"Z_{key}", factor.values, dims=("row", within))
     return _row_products(values, [ranef[rows, k] for k in range(factor.n_coefficients)])
+
+
+def _signed_sds(key: str, priors: Sequence[Prior]) -> Any:
+    """Standard deviations with a sign, whose absolute value has the half-normal or half-t prior.
+
+    u = sd·z and u = (−sd)·(−z) are one, so that a non-centred sd may pass through 0 instead of running
+    away on the log scale, where small sds have a long tail. Correlations take the signs along; the LKJ
+    distribution is the same after a change of sign.
+    """
+    columns = []
+    for k, prior in enumerate(priors):
+        parameters = {name: np.asarray(value) for name, value in prior.parameters.items()}
+        distribution = _FOLDED[prior.family]
+        columns.append(distribution(f"signed_sd_{key}[{k}]", mu=np.asarray(0.0), **parameters))
+    return pt.stack(columns)
 
 
 def _noncentered(key: str, sd: Any, L: list[list[Any]]) -> list[Any]:
@@ -184,7 +201,9 @@ def _centered(key: str, sd: Any, L: list[list[Any]]) -> list[Any]:
     return effects
 
 
-def correlation_factor(model: pm.Model, factor: RandomFactor, key: str, priors: Priors) -> list[list[Any]]:
+def correlation_factor(
+    model: pm.Model, factor: RandomFactor, key: str, priors: Priors, sign: Any = None
+) -> list[list[Any]]:
     """Lower Cholesky factor of the correlation matrix, as rows of scalars (None for zeros).
 
     An LKJ(η) matrix of size d by its canonical partial correlations: those given the i − 1 first
@@ -201,7 +220,10 @@ def correlation_factor(model: pm.Model, factor: RandomFactor, key: str, priors: 
         _fill_block(L, block, key, eta)
     within = f"{key}_coefficient"
     model.add_coord(f"{within}_2", list(factor.names))
-    rows = [[_entry(L, i, j) for j in range(K)] for i in range(K)]
+    rows = [
+        [_entry(L, i, j) * (1.0 if sign is None or i == j else sign[i] * sign[j]) for j in range(K)]
+        for i in range(K)
+    ]
     matrix = pt.stack([pt.stack(row) for row in rows])
     pm.Deterministic(f"corr_{key}", matrix, dims=(within, f"{within}_2"))
     return L
