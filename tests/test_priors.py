@@ -70,7 +70,7 @@ def test_slopes_have_the_same_prior_wherever_zero_lies(shift):
 
 def test_names_of_parameters_are_reserved():
     with pytest.raises(bm.PriorError, match="rename the column"):
-        bm.ModelSpec("y ~ sigma + (1 | g)", table().assign(sigma=table()["x"]))
+        bm.ModelSpec("y ~ sigma + (1 | g)", table().assign(sigma=table()["x"])).priors
 
 
 def test_the_most_specific_prior_wins():

@@ -60,9 +60,10 @@ class ModelSpec:
     correlated random   county  Intercept, floor      85           3
     """
 
-    __slots__ = ("design", "priors")
+    __slots__ = ("_given_priors", "_priors", "design")
     design: Design
-    priors: Priors
+    _given_priors: dict[str, Prior]
+    _priors: Priors | None
 
     def __init__(
         self,
@@ -86,10 +87,27 @@ class ModelSpec:
             context=context,
         )
         object.__setattr__(self, "design", design)
-        object.__setattr__(self, "priors", resolve_priors(design, priors))
+        object.__setattr__(self, "_given_priors", dict(priors or {}))
+        # defaults wait until a posterior or the user asks for them; given ones are checked at once
+        object.__setattr__(self, "_priors", resolve_priors(design, priors) if priors else None)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A ModelSpec can't be changed; make a new one.")
+
+    @property
+    def priors(self) -> Priors:
+        """The prior of every parameter, by full name; those not given are weakly informative.
+
+        Raises
+        ------
+        PriorError
+            If a coefficient has the name of another parameter, such as ``sigma``.
+        """
+        resolved = self._priors
+        if resolved is None:
+            resolved = resolve_priors(self.design, self._given_priors)
+            object.__setattr__(self, "_priors", resolved)
+        return resolved
 
     @property
     def formula(self) -> str:
