@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import formulaic
@@ -35,9 +35,15 @@ class Part:
     def parsed(self) -> Any:
         """Formulaic's terms; raises our error where the text can't be read."""
         try:
-            return formulaic.Formula(part=self.text).part
+            return _parsed(self.text)
         except Exception as error:
             raise FormulaError(f"{self.place} can't be read: {_clean(error)}") from error
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """Reading a formula again and again costs as much as building its matrices."""
+    return formulaic.Formula(part=text).part
 
 
 @dataclass(frozen=True)
