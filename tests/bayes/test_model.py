@@ -147,7 +147,8 @@ def by_hand(design, priors, point, centered):
     rho[1, 2] = rho[2, 1] = p[2] * np.sqrt((1 - p[0] ** 2) * (1 - p[1] ** 2)) + p[0] * p[1]
     cov = np.outer(sd_g, sd_g) * rho
     if centered:
-        u_g = np.column_stack([point[f"u_g[{k}]"] for k in range(3)])
+        # drawn around the fixed effects of the same names
+        u_g = np.column_stack([point[f"u_g[{k}]"] for k in range(3)]) - beta
         u_h = point["u_h[0]"]
         total += st.multivariate_normal.logpdf(u_g, np.zeros(3), cov).sum()
         total += st.norm.logpdf(u_h, 0, sd_h[0]).sum()

@@ -164,8 +164,8 @@ def _diagnostics(
     if not rhat <= RHAT:
         messages.append(
             f"Not converged: R-hat is {rhat:.3f}, above {RHAT}: the chains disagree. Sample longer "
-            "(tune=2000, draws=2000), give tighter priors where groups have few levels, or simplify "
-            "the random effects."
+            "(tune=2000, draws=2000), centre the covariates of random slopes, give tighter priors "
+            "where groups have few levels, or simplify the random effects."
         )
     if not min(bulk, tail) >= ESS:
         messages.append(

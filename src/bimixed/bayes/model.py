@@ -58,15 +58,20 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
     """
     names = [design.names[j] for j in design.kept]
     with pm.Model(coords={"coefficient": names, "row": np.arange(design.n)}) as model:
+        around: dict[str, Any] = {}
         mu: Any = 0.0 if design.offset is None else pm.Data("offset", design.offset, dims="row")
         if names:
             X = pm.Data("X", design.X_kept, dims=("row", "coefficient"))
             beta = fixed_effects(design, [priors[n] for n in names], names)
+            around = {name: beta[j] for j, name in enumerate(names)}
             # few columns are written out: a product compiles to BLAS calls, which takes long
             few = len(names) <= WRITTEN_OUT
             mu = mu + (_row_products(X, [beta[j] for j in range(len(names))]) if few else X @ beta)
         for factor in design.factors:
-            mu = mu + random_effects(model, factor, priors, centered[factor.key])
+            is_centered = centered[factor.key]
+            mu = mu + random_effects(model, factor, priors, is_centered, around)
+            if is_centered:  # only one group's effects can stand around a fixed effect
+                around = {n: b for n, b in around.items() if n not in factor.names}
         sigma = prior_vector("sigma", [priors["sigma"]], None, None, positive=True)
         if design.weights is not None:
             sigma = sigma * pm.Data("residual_scale", design.weights**-0.5, dims="row")
@@ -138,8 +143,18 @@ def _distribution(
     return _DISTRIBUTIONS[family](name, **values, **kwargs)
 
 
-def random_effects(model: pm.Model, factor: RandomFactor, priors: Priors, centered: bool) -> Any:
-    """The random effects of one grouping factor; returns their part of the linear predictor."""
+def random_effects(
+    model: pm.Model,
+    factor: RandomFactor,
+    priors: Priors,
+    centered: bool,
+    around: Mapping[str, Any],
+) -> Any:
+    """The random effects of one grouping factor; returns their part of the linear predictor.
+
+    ``around`` has the fixed effects by name; centred effects of the same coefficient are drawn around
+    them (Gelfand, Sahu and Carlin 1995), because the data determine the sum of both.
+    """
     key = safe_name(factor.key)
     within = f"{key}_coefficient"
     model.add_coord(key, factor.levels.to_numpy())
@@ -153,7 +168,11 @@ def random_effects(model: pm.Model, factor: RandomFactor, priors: Priors, center
         sd = pm.Deterministic(f"sd_{key}", pt.abs(signed), dims=within)
         sign = pt.switch(pt.lt(signed, 0.0), np.float64(-1.0), np.float64(1.0))
     L = correlation_factor(model, factor, key, priors, sign)
-    effects = _centered(key, sd, L) if centered else _noncentered(key, sd if sign is None else signed, L)
+    effects = (
+        _centered(key, factor.names, sd, L, around)
+        if centered
+        else _noncentered(key, sd if sign is None else signed, L)
+    )
     ranef = pm.Deterministic(f"ranef_{key}", pt.stack(effects, axis=1), dims=(key, within))
     rows = pm.Data(f"{key}_index", factor.codes, dims="row")
     if factor.n_coefficients == 1 and np.all(factor.values == 1.0):
@@ -186,7 +205,9 @@ def _noncentered(key: str, sd: Any, L: list[list[Any]]) -> list[Any]:
     ]
 
 
-def _centered(key: str, sd: Any, L: list[list[Any]]) -> list[Any]:
+def _centered(
+    key: str, names: Sequence[str], sd: Any, L: list[list[Any]], around: Mapping[str, Any]
+) -> list[Any]:
     """u ~ N(0, diag(sd) LL' diag(sd)), one coefficient given those before it.
 
     With w = L⁻¹ diag(sd)⁻¹ u, u_k given u_1 … u_{k−1} is N(sd_k Σ_{j<k} L_kj w_j, (sd_k L_kk)²).
@@ -195,7 +216,9 @@ def _centered(key: str, sd: Any, L: list[list[Any]]) -> list[Any]:
     w: list[Any] = []
     for k, row in enumerate(L):
         mean = sum(weight * w[j] for j, weight in enumerate(row[:k]) if weight is not None)
-        u = pm.Normal(f"u_{key}[{k}]", mu=sd[k] * mean, sigma=sd[k] * row[k], dims=key)
+        fixed = around.get(names[k], np.float64(0.0))
+        total = pm.Normal(f"u_{key}[{k}]", mu=fixed + sd[k] * mean, sigma=sd[k] * row[k], dims=key)
+        u = total - fixed
         effects.append(u)
         w.append((u / sd[k] - mean) / row[k])
     return effects
