@@ -14,6 +14,7 @@ import pytest
 from scipy.special import logsumexp
 
 import bimixed as bm
+from bimixed.bayes.fit import uncentred_slopes
 from bimixed.crossproducts import cross_products
 from bimixed.likelihood.objective import evaluate
 
@@ -200,6 +201,15 @@ def test_the_same_draws_with_a_cold_and_a_warm_cache(tmp_path):
         for _ in range(2)
     ]
     assert runs[0] == runs[1] != ""
+
+
+def test_uncentred_random_slopes_are_told():
+    data = bm.load_dataset("sleepstudy").assign(year=lambda d: d["Days"] + 2010)
+    said = uncentred_slopes(bm.ModelSpec("Reaction ~ year + (year | Subject)", data).design)
+    assert len(said) == 1
+    assert "Centre it: I(year - 2014" in said[0] or "Centre it: I(year - 2015" in said[0]
+    for fine in ("(Days | Subject)", "(year || Subject)", "(0 + year | Subject)"):
+        assert not uncentred_slopes(bm.ModelSpec(f"Reaction ~ year + {fine}", data).design)
 
 
 def test_correlations_of_draws_are_posterior_means(radon_nuts):

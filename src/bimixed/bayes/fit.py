@@ -18,6 +18,8 @@ from bimixed.results.uncertainty import Draws
 
 RHAT, ESS = 1.01, 400.0
 """Largest R-hat and smallest effective sample size to trust (Vehtari et al. 2021)."""
+FAR = 8.0
+"""Means of a random slope's covariate beyond this many of its sds call for centring."""
 TAILS = (0.05, 0.95)
 """Quantiles whose effective sample size is the tail's."""
 
@@ -149,6 +151,30 @@ def posterior_estimates(design: Design, draws: Draws) -> Estimates:
     )
 
 
+def uncentred_slopes(design: Design) -> list[str]:
+    """Random slopes whose covariate is so far from 0 that the LKJ prior decides about them.
+
+    Intercept and slope then have a correlation near ±1 by construction, where the prior on the
+    coefficients as named has next to no mass.
+    """
+    messages = []
+    for factor in design.factors:
+        correlated = {k for pair in factor.template.correlated_pairs() for k in pair}
+        if "Intercept" not in [factor.names[k] for k in correlated]:
+            continue
+        mean, sd = factor.values.mean(axis=0), factor.values.std(axis=0)
+        for k in sorted(correlated):
+            if sd[k] > 0 and abs(mean[k]) > FAR * sd[k]:
+                name = factor.names[k]
+                messages.append(
+                    f"The covariate of the random slope {name!r} by {factor.key} is far from 0 (mean "
+                    f"{mean[k]:.4g}, sd {sd[k]:.3g}), so that intercepts and slopes are correlated by "
+                    f"construction and the prior on their correlation distorts the posterior. Centre "
+                    f"it: I({name} - {mean[k]:.4g}) in the fixed part and in the bar."
+                )
+    return messages
+
+
 def _correlations(cov: Array) -> Array:
     """Correlation matrices of (draws, K, K) covariances."""
     sd = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
@@ -160,7 +186,7 @@ def _diagnostics(
 ) -> Diagnostics:
     rhat, bulk, tail = convergence(design, tree)
     divergences = int(np.asarray(tree["sample_stats"]["diverging"]).sum())
-    messages = []
+    messages = uncentred_slopes(design)
     if not rhat <= RHAT:
         messages.append(
             f"Not converged: R-hat is {rhat:.3f}, above {RHAT}: the chains disagree. Sample longer "
