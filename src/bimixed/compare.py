@@ -17,8 +17,6 @@ from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary, rows_used
 from bimixed.verdicts import agreement_table, overall
 
-COLUMNS = ("estimate", "std_error")
-
 
 def compare(
     first: MixedModelResult, second: MixedModelResult, *, names: Sequence[str] | None = None

@@ -7,7 +7,6 @@ T is block-diagonal with one block per term; an uncorrelated term ``(x || g)`` h
 Mächler, Bolker and Walker 2015, section 2.2).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -131,8 +130,3 @@ def null_directions(cov: Array, scale: Array, tolerance: float = 1e-4) -> list[A
             direction = vector / scale
             found.append(direction / np.linalg.norm(direction))
     return found
-
-
-def join_templates(templates: Sequence[CovarianceTemplate]) -> CovarianceTemplate:
-    """One template for several terms of the same group."""
-    return CovarianceTemplate(tuple(block for t in templates for block in t.blocks))
