@@ -14,6 +14,7 @@ ROOT = Path(bimixed.__file__).parent
 LAYERS = [
     "_version",
     "exceptions",
+    "vocabulary",
     "formula",
     "covariance",
     "datasets",

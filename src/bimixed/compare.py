@@ -147,8 +147,7 @@ class Comparison:
         tables = {}
         for factor in self.results[0].design.factors:
             table = pd.DataFrame(index=_level_index(factor))
-            counts = np.bincount(factor.codes, minlength=factor.n_levels)
-            table["rows"] = np.repeat(counts, factor.n_coefficients)
+            table["rows"] = np.repeat(factor.level_counts(), factor.n_coefficients)
             for name, result in zip(self.names, self.results, strict=True):
                 own = own_estimates(result, factor).ravel()
                 estimate = result.estimates.ranef[factor.key].ravel()
@@ -274,6 +273,8 @@ def _level_index(factor: RandomFactor) -> pd.MultiIndex:
 def own_estimates(result: MixedModelResult, factor: RandomFactor) -> Array:
     """Least squares of y − Xβ̂ on a group's columns, level by level (L, K); NaN where not unique."""
     design = result.design
+    if factor.is_mixed:  # no level has rows of its own
+        return np.full((factor.n_levels, factor.n_coefficients), np.nan)
     beta = np.where(np.isnan(result.estimates.beta), 0.0, result.estimates.beta)
     rest = design.y - design.X @ beta - (0.0 if design.offset is None else design.offset)
     weights = np.ones(design.n) if design.weights is None else design.weights

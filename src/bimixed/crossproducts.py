@@ -10,7 +10,7 @@ Order of the factors. The first factor has the most coefficients. It and the fac
 other factors, crossed with the chain, make the *trailing* part, which fills in and is kept dense.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, CovarianceTemplate
-from bimixed.design import Design, RandomFactor
-from bimixed.design.random_effects import sparse_values
+from bimixed.design import Design, RandomFactor, sparse_values
 from bimixed.exceptions import FitError
 
 Ints = NDArray[np.intp]
@@ -182,11 +181,11 @@ def cross_products(design: Design) -> CrossProducts:
             "The fixed effects fit the response exactly: no residual variance is left to split "
             "between groups and rows. Remove the predictors that determine the response."
         )
-    # Random-effects values carry the root of the weights too, so that plain products are weighted.
-    values = [f.values if root is None else f.values * root[:, None] for f in design.factors]
     chain_order, trailing_order = _elimination_order(design.factors)
+    # Random-effects values carry the root of the weights too, so that plain products are weighted.
+    values = {j: _weighted(design.factors[j].values, root) for j in chain_order}
     trailing = _trailing_factors(design.factors, trailing_order)
-    Zt = _trailing_matrix(design.factors, values, trailing_order, n)
+    Zt = _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root, n)
     return CrossProducts(
         n=n,
         p=p,
@@ -221,8 +220,9 @@ def _fixed_basis(X: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Ar
 def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:
     """Places of the chain factors, in order, and of the trailing ones."""
     order = sorted(range(len(factors)), key=lambda j: -factors[j].n_levels * factors[j].n_coefficients)
-    chain = order[:1]
-    for j in order[1:]:
+    single = [j for j in order if not factors[j].is_mixed]
+    chain = single[:1]
+    for j in single[1:]:
         if all(parent_levels(factors[i], factors[j]) is not None for i in chain):
             chain.append(j)
     return chain, [j for j in order if j not in chain]
@@ -243,18 +243,20 @@ def _trailing_factors(factors: Sequence[RandomFactor], order: list[int]) -> tupl
     return tuple(trailing)
 
 
-def _trailing_matrix(
-    factors: Sequence[RandomFactor], values: list[Array], order: list[int], n: int
-) -> sp.csc_array:
-    if not order:
+def _weighted(values: Array, root: Array | None) -> Array:
+    return values if root is None else values * root[:, None]
+
+
+def _trailing_matrix(blocks: list[sp.csr_array], root: Array | None, n: int) -> sp.csc_array:
+    if not blocks:
         return sp.csc_array((n, 0))
-    blocks = [sparse_values(factors[j].codes, values[j], factors[j].n_levels) for j in order]
-    return sp.csc_array(sp.hstack(blocks, format="csc"))
+    Z = sp.hstack(blocks, format="csc")
+    return sp.csc_array(Z if root is None else sp.diags_array(root) @ Z)
 
 
 def _chain_factors(
     factors: Sequence[RandomFactor],
-    values: list[Array],
+    values: Mapping[int, Array],
     order: list[int],
     Zt: sp.csc_array,
     Qe: Array,

@@ -17,6 +17,10 @@ class FormulaError(BimixedError, ValueError):
         return cls(f"{message}\n\n    {formula}\n    {' ' * position}{'^' * max(length, 1)}")
 
 
+class ArgumentError(BimixedError, TypeError):
+    """An argument that a function doesn't have; the message says how to write it here."""
+
+
 class DataError(BimixedError, ValueError):
     """The data don't fit the formula: a column is missing, constant, infinite, …"""
 

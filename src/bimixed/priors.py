@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bimixed.covariance import Array
-from bimixed.design import Design
+from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import PriorError
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
@@ -229,7 +229,7 @@ def default_priors(design: Design) -> dict[str, Prior]:
     for j, mu, s_j in zip(design.kept, mean, conditional_sds(X), strict=True):
         priors[design.names[j]] = Prior("normal", mu=float(mu), sigma=2.5 * spread / float(s_j))
     for factor in design.factors:
-        for name, scale in zip(factor.names, conditional_sds(factor.values), strict=True):
+        for name, scale in zip(factor.names, random_scales(factor), strict=True):
             priors[sd_name(factor.key, name)] = Prior("half_student_t", nu=3, sigma=s_y / float(scale))
         if factor.template.correlated_pairs():
             priors[f"corr_{factor.key}"] = Prior("lkj", eta=2)
@@ -248,6 +248,11 @@ def _constant_in(X: Array, value: float) -> tuple[Array, bool]:
         return np.zeros(X.shape[1]), False
     ones[np.abs(ones) < 1e-8] = 0.0
     return value * ones / size, True
+
+
+def random_scales(factor: RandomFactor) -> Array:
+    """What a unit of each random coefficient adds to a row beside the others, (K,)."""
+    return factor.scales() if factor.is_mixed else conditional_sds(factor.values)
 
 
 def conditional_sds(columns: Array) -> Array:

@@ -2,18 +2,19 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from bimixed.design import Design, build_design
+from bimixed.design import Design, array_design, build_design
 from bimixed.exceptions import BimixedWarning, FitError
-from bimixed.formula import RandomTerm, parse_formula
+from bimixed.formula import RandomTerm, groups_formula, parse_formula
 from bimixed.likelihood.fit import fit_likelihood
 from bimixed.priors import Prior, Priors, resolve_priors
 from bimixed.results import Estimates, MixedModelResult
+from bimixed.vocabulary import refuse_foreign_arrays, refuse_foreign_fit, refuse_foreign_specification
 
 METHODS = ("reml", "ml", "nuts")
 
@@ -60,10 +61,11 @@ class ModelSpec:
     correlated random   county  Intercept, floor      85           3
     """
 
-    __slots__ = ("_given_priors", "_priors", "design")
+    __slots__ = ("_given_priors", "_priors", "_recipe", "design")
     design: Design
     _given_priors: dict[str, Prior]
     _priors: Priors | None
+    _recipe: dict[str, Any] | None
 
     def __init__(
         self,
@@ -75,9 +77,19 @@ class ModelSpec:
         offset: Any = None,
         na_action: Literal["drop", "raise"] = "drop",
         context: Mapping[str, Any] | None = None,
+        **unknown: Any,
     ):
+        refuse_foreign_specification(formula, data, unknown)
         if context is None:
             context = _caller_names()
+        recipe = {
+            "formula": formula,
+            "data": data,
+            "weights": weights,
+            "offset": offset,
+            "na_action": na_action,
+            "context": context,
+        }
         design = build_design(
             parse_formula(formula),
             data,
@@ -86,10 +98,161 @@ class ModelSpec:
             na_action=na_action,
             context=context,
         )
+        self._settle(design, priors, recipe)
+
+    def _settle(
+        self, design: Design, priors: Mapping[str, Prior] | None, recipe: dict[str, Any] | None
+    ) -> None:
         object.__setattr__(self, "design", design)
+        object.__setattr__(self, "_recipe", recipe)
         object.__setattr__(self, "_given_priors", dict(priors or {}))
         # defaults wait until a posterior or the user asks for them; given ones are checked at once
         object.__setattr__(self, "_priors", resolve_priors(design, priors) if priors else None)
+
+    @classmethod
+    def from_groups(
+        cls,
+        formula: str,
+        data: Any,
+        groups: Any,
+        *,
+        re_formula: str | None = None,
+        vc_formula: Mapping[str, str] | None = None,
+        priors: Mapping[str, Prior] | None = None,
+        weights: Any = None,
+        offset: Any = None,
+        na_action: Literal["drop", "raise"] = "drop",
+        context: Mapping[str, Any] | None = None,
+        **unknown: Any,
+    ) -> "ModelSpec":
+        """A model in the vocabulary of statsmodels' ``MixedLM.from_formula``.
+
+        Parameters
+        ----------
+        formula : str
+            Response and fixed effects, ``"y ~ x"``.
+        data : table
+        groups : str or array
+            The grouping column, or a label for each row. One constant label makes the components
+            crossed instead of nested.
+        re_formula : str, optional
+            Random coefficients of each group, correlated: ``"1 + x"``, ``"~ x"``, ``"0 + x"``. Default:
+            a random intercept, unless there are variance components.
+        vc_formula : dict, optional
+            Name of a component → its formula: every column has its own effect, independent of the
+            others and with one common variance, in every group anew: ``{"classroom":
+            "0 + C(classroom)", "score": "0 + C(classroom):score"}``. As in statsmodels, what a
+            transformation or contrast sees are the rows of one group.
+        priors, weights, offset, na_action, context
+            As in :class:`ModelSpec`.
+
+        Returns
+        -------
+        ModelSpec
+
+        Raises
+        ------
+        FormulaError, DataError, PriorError
+            Naming the place, the cause and the remedy.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec.from_groups(
+        ...     "Reaction ~ Days", bm.load_dataset("sleepstudy"), groups="Subject", re_formula="~ Days")
+        >>> round(spec.fit("reml").loglik, 3)
+        -871.814
+        """
+        refuse_foreign_specification(formula, data, unknown)
+        if context is None:
+            context = _caller_names()
+        parsed, extra = groups_formula(formula, groups, re_formula, vc_formula)
+        design = build_design(
+            parsed, data, weights=weights, offset=offset, na_action=na_action, context=context, extra=extra
+        )
+        spec = object.__new__(cls)
+        spec._settle(design, priors, None)
+        return spec
+
+    @classmethod
+    def from_arrays(
+        cls,
+        endog: Any,
+        exog: Any,
+        groups: Any = None,
+        *,
+        exog_re: Any = None,
+        exog_vc: Any = None,
+        fixef_names: Sequence[str] | None = None,
+        re_names: Sequence[str] | None = None,
+        weights: Any = None,
+        offset: Any = None,
+        priors: Mapping[str, Prior] | None = None,
+        **unknown: Any,
+    ) -> "ModelSpec":
+        """A model given as arrays, in the vocabulary of statsmodels' ``MixedLM``.
+
+        Parameters
+        ----------
+        endog : (n,) array
+            Response.
+        exog : (n, p) array or DataFrame
+            Columns of the fixed effects, the intercept's included.
+        groups : (n,) array, optional
+            Label of each row; without it all rows are one group.
+        exog_re : (n, K) array or DataFrame, optional
+            Columns of the random coefficients of each group, correlated. Default: a random intercept,
+            unless there are variance components.
+        exog_vc : dict or object, optional
+            Variance components: the columns of each have independent effects with one common
+            variance. ``{name: {group label: matrix}}`` with a matrix for the rows of each group, in
+            their order, whose number of columns may differ; ``{name: matrix}`` for all rows; or an
+            object with ``names``, ``colnames`` and ``mats`` as statsmodels' ``VCSpec``. Matrices are
+            dense or scipy sparse and may hold anything: indicators, weights of a multiple
+            membership, a spline basis.
+        fixef_names, re_names : sequence of str, optional
+            Names of the columns; default those of a DataFrame, else ``Intercept`` for ones and
+            ``x1, x2, …``, ``z1, z2, …``.
+        weights, offset : (n,) array, optional
+            Precision weights, and what is added to the linear predictor.
+        priors : dict of Prior, optional
+
+        Returns
+        -------
+        ModelSpec
+            Rows with a missing value are left out and counted. New data for ``predict`` are a dict
+            of arrays with the names of these arguments.
+
+        Raises
+        ------
+        DataError, PriorError
+            Naming the argument, the cause and the remedy.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> import numpy as np
+        >>> data = bm.load_dataset("sleepstudy")
+        >>> exog = np.column_stack([np.ones(len(data)), data["Days"]])
+        >>> spec = bm.ModelSpec.from_arrays(data["Reaction"], exog, data["Subject"], exog_re=exog)
+        >>> round(spec.fit("reml").loglik, 3)
+        -871.814
+        """
+        refuse_foreign_arrays(unknown)
+        design = array_design(
+            endog,
+            exog,
+            groups,
+            exog_re=exog_re,
+            exog_vc=exog_vc,
+            fixef_names=fixef_names,
+            re_names=re_names,
+            weights=weights,
+            offset=offset,
+        )
+        spec = object.__new__(cls)
+        spec._settle(design, priors, None)
+        return spec
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A ModelSpec can't be changed; make a new one.")
@@ -127,7 +290,7 @@ class ModelSpec:
     def fit(
         self,
         method: Literal["reml", "ml", "nuts"] = "reml",
-        *,
+        *positional: Any,
         optimizer: str = "auto",
         start: Any = None,
         draws: int = 1000,
@@ -140,6 +303,7 @@ class ModelSpec:
         target_accept: float | None = None,
         cores: int | None = None,
         progress: bool | None = None,
+        **unknown: Any,
     ) -> MixedModelResult:
         """Fit the model.
 
@@ -178,6 +342,7 @@ class ModelSpec:
         FitError
             If the request makes no sense or there is nothing to estimate variances from.
         """
+        refuse_foreign_fit(positional, unknown)
         engine = _known_method(method)
         given = {"optimizer": optimizer, "start": start, "draws": draws, "tune": tune}
         given |= {"chains": chains, "parameterization": parameterization, "sampler": sampler}

@@ -115,11 +115,11 @@ def test_new_rows_are_encoded_as_the_fitted_ones_were():
     rows = d.encode(new, ("g", "g:h"))
     np.testing.assert_allclose(rows.X, d.X[[20, 3, 7]])
     for f in d.factors:
-        np.testing.assert_array_equal(rows.codes[f.key], f.codes[[20, 3, 7]])
-        np.testing.assert_allclose(rows.values[f.key], f.values[[20, 3, 7]])
+        np.testing.assert_array_equal(rows.random[f.key].codes, f.codes[[20, 3, 7]])
+        np.testing.assert_allclose(rows.random[f.key].values, f.values[[20, 3, 7]])
     assert rows.index.tolist() == new.index.tolist()
     unseen = d.encode(new.assign(h=[1, 9, 2]), ("g:h",))
-    assert (unseen.codes["g:h"] < 0).tolist() == [False, True, False]
+    assert (unseen.random["g:h"].codes < 0).tolist() == [False, True, False]
 
 
 def test_unseen_levels_of_fixed_factors_and_missing_labels_are_errors():

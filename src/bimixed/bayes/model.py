@@ -19,7 +19,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bimixed.design import Design, RandomFactor
+from bimixed.design import Design, MixedRows, RandomFactor
 from bimixed.priors import Prior, Priors, sd_name
 
 _DISTRIBUTIONS: dict[str, Any] = {
@@ -32,6 +32,8 @@ _DISTRIBUTIONS: dict[str, Any] = {
 }
 _FOLDED: dict[str, Any] = {"half_normal": pm.Normal, "half_student_t": pm.StudentT}
 """Families that are the absolute value of a symmetric one."""
+GATHERED = 12
+"""Up to this many levels per row a component's effects are gathered; beyond, Z is a dense product."""
 WRITTEN_OUT = 12
 """Up to this many fixed effects their part is written as a sum of columns."""
 
@@ -69,14 +71,27 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
             mu = mu + (_row_products(X, [beta[j] for j in range(len(names))]) if few else X @ beta)
         for factor in design.factors:
             is_centered = centered[factor.key]
-            mu = mu + random_effects(model, factor, priors, is_centered, around)
+            shared = {n: around[n] for n in shared_columns(design, factor) if n in around}
+            mu = mu + random_effects(model, factor, priors, is_centered, shared)
             if is_centered:  # only one group's effects can stand around a fixed effect
-                around = {n: b for n, b in around.items() if n not in factor.names}
+                around = {n: b for n, b in around.items() if n not in shared}
         sigma = prior_vector("sigma", [priors["sigma"]], None, None, positive=True)
         if design.weights is not None:
             sigma = sigma * pm.Data("residual_scale", design.weights**-0.5, dims="row")
         pm.Normal("y", mu=mu, sigma=sigma, observed=design.y, dims="row")
     return model
+
+
+def shared_columns(design: Design, factor: RandomFactor) -> list[str]:
+    """Coefficients of the group whose covariate is the column of the fixed effect of the same name."""
+    if factor.is_mixed:
+        return []
+    columns = {design.names[j]: design.X[:, j] for j in design.kept}
+    return [
+        name
+        for k, name in enumerate(factor.names)
+        if name in columns and np.array_equal(columns[name], factor.values[:, k])
+    ]
 
 
 def fixed_effects(design: Design, priors: Sequence[Prior], names: Sequence[str]) -> Any:
@@ -174,11 +189,30 @@ def random_effects(
         else _noncentered(key, sd if sign is None else signed, L)
     )
     ranef = pm.Deterministic(f"ranef_{key}", pt.stack(effects, axis=1), dims=(key, within))
+    if isinstance(factor.rows, MixedRows):
+        return _mixed(key, factor.rows, ranef[:, 0])
     rows = pm.Data(f"{key}_index", factor.codes, dims="row")
-    if factor.n_coefficients == 1 and np.all(factor.values == 1.0):
+    if factor.is_intercept:
         return ranef[rows, 0]
     values = pm.Data(f"Z_{key}", factor.values, dims=("row", within))
     return _row_products(values, [ranef[rows, k] for k in range(factor.n_coefficients)])
+
+
+def _mixed(key: str, rows: MixedRows, effects: Any) -> Any:
+    """Z b where rows combine levels: by gathering while rows have few, else as a dense product."""
+    Z = rows.Z
+    counts = np.diff(Z.indptr)
+    most = int(counts.max())
+    if most > min(GATHERED, Z.shape[1] - 1):
+        return pt.dot(pm.Data(f"Z_{key}", Z.toarray()), effects)
+    places = np.zeros((Z.shape[0], most), dtype=np.intp)
+    values = np.zeros((Z.shape[0], most))
+    row = np.repeat(np.arange(Z.shape[0]), counts)
+    place = np.arange(Z.nnz) - np.repeat(Z.indptr[:-1], counts)
+    places[row, place] = Z.indices
+    values[row, place] = Z.data
+    index, Zs = pm.Data(f"{key}_index", places), pm.Data(f"Z_{key}", values)
+    return sum(Zs[:, j] * effects[index[:, j]] for j in range(most))
 
 
 def _signed_sds(key: str, priors: Sequence[Prior]) -> Any:

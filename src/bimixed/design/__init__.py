@@ -1,7 +1,20 @@
-"""Formula and data → arrays, with the same encoding for new data."""
+"""Formula or arrays and data → a design, with the same encoding for new data."""
 
+from bimixed.design.arrays import array_design
 from bimixed.design.build import build_design
-from bimixed.design.design import Design, NewRows
+from bimixed.design.design import Design
+from bimixed.design.encoding import NewRows
 from bimixed.design.random_effects import RandomFactor
+from bimixed.design.rows import LevelRows, MixedRows, RandomRows, sparse_values
 
-__all__ = ["Design", "NewRows", "RandomFactor", "build_design"]
+__all__ = [
+    "Design",
+    "LevelRows",
+    "MixedRows",
+    "NewRows",
+    "RandomFactor",
+    "RandomRows",
+    "array_design",
+    "build_design",
+    "sparse_values",
+]

@@ -1,7 +1,7 @@
 """The steps from formula and data to a design."""
 
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,25 @@ import pandas as pd
 from bimixed.covariance import Array, CovarianceTemplate
 from bimixed.design import frame as frames
 from bimixed.design import matrices
+from bimixed.design.components import (
+    ComponentEncoder,
+    component_factor,
+    component_part,
+    is_bar_term,
+    resolve_component,
+)
 from bimixed.design.design import Design
+from bimixed.design.encoding import FormulaEncoding, TermsEncoder
 from bimixed.design.fixed import independent_columns
+from bimixed.design.grouping import make_grouping
+from bimixed.design.levels import check_levels
 from bimixed.design.matrices import EncodedPart, Part
-from bimixed.design.random_effects import RandomFactor, make_grouping
+from bimixed.design.random_effects import RandomFactor
+from bimixed.design.rows import LevelRows
 from bimixed.design.weights import positive_weights
-from bimixed.exceptions import DataError, FormulaError, IdentificationWarning
+from bimixed.exceptions import DataError, FormulaError
 from bimixed.formula import Formula, RandomTerm
+from bimixed.formula.wildcard import expand_wildcard
 
 
 def build_design(
@@ -27,6 +39,7 @@ def build_design(
     offset: Any = None,
     na_action: str = "drop",
     context: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Design:
     """Build the model's arrays.
 
@@ -40,44 +53,44 @@ def build_design(
     na_action : {"drop", "raise"}
     context : mapping, optional
         Names that the formula may use beside columns.
+    extra : mapping, optional
+        Columns beside those of ``data``, one value per row.
 
     Raises
     ------
     FormulaError, DataError
         Naming the place, the cause and the remedy.
     """
-    context = context or {}
-    available = frames.column_names(data)
-    parts = _parts(formula)
+    context, extra = context or {}, extra or {}
+    available = [*frames.column_names(data), *extra]
+    roles = {"weights": weights, "offset": offset}
+    formula = expand_wildcard(formula, available, [c for c in roles.values() if isinstance(c, str)])
     # Step 1: which columns, which rows
-    wanted = matrices.required_columns(parts, available, context)
-    for term in formula.random:
-        for column in term.group:
-            wanted.setdefault(column, f"group of {term.source}")
-    columns = {"weights": weights, "offset": offset}
-    for role, value in columns.items():
-        if isinstance(value, str):
-            wanted.setdefault(value, role)
+    wanted = _wanted_columns(formula, available, roles, context)
     frames.require_columns(available, wanted)
-    table = frames.to_pandas(data, wanted)
+    table = frames.to_pandas(data, [name for name in wanted if name not in extra])
+    table = frames.with_columns(table, {name: extra[name] for name in wanted if name in extra})
     arrays = {
         role: _as_array(value, role, len(table))
-        for role, value in columns.items()
+        for role, value in roles.items()
         if value is not None and not isinstance(value, str)
     }
     frame = frames.complete_rows(table, arrays, na_action)
     # Step 2: matrices
-    encoded = matrices.build_parts(parts, frame.table, context)
+    formula = replace(formula, random=tuple(_resolved(term, frame.table) for term in formula.random))
+    encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index)
     y = _response(formula, encoded["response"], frame)
     for name, part in encoded.items():
         if name != "response":
             matrices.require_finite(part, part.values, frame.index)
-    # Step 3: groups
-    factors = _random_factors(formula, encoded, frame)
+    # Step 3: random effects
+    factors, encoders = _random_factors(formula, encoded, frame, context)
     # Step 4: what stands beside the formula
     used_weights = _numbers(weights, arrays, "weights", frame)
     if used_weights is not None:
         positive_weights(used_weights, frame.index)
+    for factor in factors:
+        check_levels(factor, len(y), used_weights)
     fixed = encoded["fixed"]
     return Design(
         formula=formula,
@@ -89,12 +102,38 @@ def build_design(
         weights=used_weights,
         offset=_total_offset(encoded, _numbers(offset, arrays, "offset", frame)),
         frame=frame,
-        parts=encoded,
-        context=context,
+        encoding=FormulaEncoding(
+            parts=encoded,
+            factors=encoders,
+            columns=tuple(frame.table.columns),
+            context=context,
+            weights_column=weights if isinstance(weights, str) else None,
+            offset_column=offset if isinstance(offset, str) else None,
+            has_offset_array="offset" in arrays,
+        ),
         weights_column=weights if isinstance(weights, str) else None,
-        offset_column=offset if isinstance(offset, str) else None,
-        has_offset_array="offset" in arrays,
     )
+
+
+def _wanted_columns(
+    formula: Formula, available: list[str], roles: Mapping[str, Any], context: Mapping[str, Any]
+) -> dict[str, str]:
+    """Columns that the model needs → where each is used."""
+    parts = _parts(replace(formula, random=tuple(t for t in formula.random if t.component is None)))
+    parts |= {f"component {t.component}": component_part(t) for t in formula.random if t.component}
+    wanted = matrices.required_columns(parts, available, context)
+    for term in formula.random:
+        for atom in term.group:
+            for column in matrices.columns_of_atom(atom, available):
+                wanted.setdefault(column, f"group of {term.source}")
+    for role, value in roles.items():
+        if isinstance(value, str):
+            wanted.setdefault(value, role)
+    return wanted
+
+
+def _resolved(term: RandomTerm, table: pd.DataFrame) -> RandomTerm:
+    return term if term.component is None else resolve_component(term, table)
 
 
 def _parts(formula: Formula) -> dict[str, Part]:
@@ -103,9 +142,10 @@ def _parts(formula: Formula) -> dict[str, Part]:
         "fixed": Part(f"1 + {formula.fixed}", "the fixed part"),
     }
     for i, term in enumerate(formula.random):
-        parts[f"random\x00{i}\x00{term.key}"] = Part(f"1 + {term.lhs}", term.source)
+        if is_bar_term(term):
+            parts[f"random {i}"] = Part(f"1 + {term.lhs}", term.source)
     for i, expression in enumerate(formula.offsets):
-        parts[f"offset\x00{i}"] = Part(f"0 + {expression}", f"offset({expression})")
+        parts[f"offset {i}"] = Part(f"0 + {expression}", f"offset({expression})")
     return parts
 
 
@@ -130,17 +170,49 @@ def _response(formula: Formula, part: EncodedPart, frame: frames.Frame) -> Array
 
 
 def _random_factors(
-    formula: Formula, encoded: Mapping[str, EncodedPart], frame: frames.Frame
-) -> tuple[RandomFactor, ...]:
-    """Collect the terms of each group into one factor."""
+    formula: Formula,
+    encoded: Mapping[str, EncodedPart],
+    frame: frames.Frame,
+    context: Mapping[str, Any],
+) -> tuple[tuple[RandomFactor, ...], dict[str, TermsEncoder | ComponentEncoder]]:
+    """Collect the terms of each group into one factor; components each make one."""
     if not formula.random:
         raise FormulaError(
             f"'{formula.text}' has no random-effects term. Add one, such as '(1 | group)'; "
             "for a model without random effects use ordinary least squares (statsmodels' OLS)."
         )
-    by_key: dict[str, list[tuple[RandomTerm, EncodedPart]]] = {}
+    by_key: dict[str, list[int]] = {}
     for i, term in enumerate(formula.random):
-        part = encoded[f"random\x00{i}\x00{term.key}"]
+        by_key.setdefault(term.key, []).append(i)
+    factors: list[RandomFactor] = []
+    encoders: dict[str, TermsEncoder | ComponentEncoder] = {}
+    for key, places in by_key.items():
+        terms = [formula.random[i] for i in places]
+        if len(terms) > 1 and any(term.component for term in terms):
+            raise FormulaError(
+                f"The component {key!r} has the name of another term or group; give it another name."
+            )
+        if is_bar_term(terms[0]):
+            parts = {f"random {i}": encoded[f"random {i}"] for i in places}
+            factor, encoder = _terms_factor(formula, terms, parts, frame, context)
+            factors.append(factor)
+            encoders[key] = encoder
+        else:
+            general, general_encoder = component_factor(terms[0], frame, context)
+            factors.append(general)
+            encoders[key] = general_encoder
+    return tuple(factors), encoders
+
+
+def _terms_factor(
+    formula: Formula,
+    terms: list[RandomTerm],
+    parts: Mapping[str, EncodedPart],
+    frame: frames.Frame,
+    context: Mapping[str, Any],
+) -> tuple[RandomFactor, TermsEncoder]:
+    first = terms[0]
+    for term, part in zip(terms, parts.values(), strict=True):
         if not part.names:
             raise FormulaError.at(
                 formula.text,
@@ -148,19 +220,12 @@ def _random_factors(
                 "This term has no coefficients; write '(1 | g)' or '(0 + x | g)'.",
                 len(term.source),
             )
-        by_key.setdefault(term.key, []).append((term, part))
-    return tuple(_random_factor(formula, terms, frame) for terms in by_key.values())
-
-
-def _random_factor(
-    formula: Formula, terms: list[tuple[RandomTerm, EncodedPart]], frame: frames.Frame
-) -> RandomFactor:
-    first = terms[0][0]
-    grouping, codes = make_grouping(first.group, frame.table)
-    names = tuple(name for _, part in terms for name in part.names)
+    grouping, codes = make_grouping(first.group, frame.table, context)
+    values = [part.values for part in parts.values()]
+    names = tuple(name for part in parts.values() for name in part.names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        last = terms[-1][0]
+        last = terms[-1]
         raise FormulaError.at(
             formula.text,
             last.position,
@@ -168,40 +233,18 @@ def _random_factor(
             f"can't be told apart; write it once ('(0 + x | {first.key})' has no intercept).",
             len(last.source),
         )
+    sizes = zip(parts.values(), terms, strict=True)
     factor = RandomFactor(
-        grouping=grouping,
-        codes=codes,
-        values=terms[0][1].values if len(terms) == 1 else np.hstack([p.values for _, p in terms]),
+        key=first.key,
+        levels=grouping.levels,
+        rows=LevelRows(codes, values[0] if len(values) == 1 else np.hstack(values), len(grouping.levels)),
         names=names,
-        template=CovarianceTemplate(tuple((len(p.names), t.correlated) for t, p in terms)),
-        sources=tuple(t.source for t, _ in terms),
+        template=CovarianceTemplate(tuple((len(part.names), term.correlated) for part, term in sizes)),
+        sources=tuple(term.source for term in terms),
+        group=":".join(first.group),
+        is_component=first.component is not None,
     )
-    _check_levels(factor, len(codes))
-    return factor
-
-
-def _check_levels(factor: RandomFactor, n: int) -> None:
-    source, levels = factor.sources[0], factor.n_levels
-    if levels == 1:
-        raise DataError(
-            f"Group {factor.key!r} of {source} has a single level ({factor.levels[0]!r}); "
-            "a variance between groups needs at least two, and is poorly known with fewer than "
-            "five or six. Remove the term or use another column."
-        )
-    if levels == n:
-        raise DataError(
-            f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}), so its "
-            "variance and the residual variance can't be told apart. Use a coarser group, or "
-            "remove the term."
-        )
-    if levels * factor.n_coefficients >= n:
-        warnings.warn(
-            f"{source} has {levels} levels × {factor.n_coefficients} coefficients for {n} rows: "
-            "the covariance of the coefficients and the residual variance can hardly be told apart. "
-            "Use fewer coefficients, or '||' in place of '|'.",
-            IdentificationWarning,
-            stacklevel=4,
-        )
+    return factor, TermsEncoder(grouping, tuple(parts))
 
 
 def _as_array(value: Any, role: str, n: int) -> Array:

@@ -68,6 +68,17 @@ def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
     return table.to_pandas()
 
 
+def with_columns(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with further columns, one value per row."""
+    for name, values in columns.items():
+        if len(values) != len(table):
+            raise DataError(
+                f"{name} has {len(values)} values for {len(table)} rows; give one for each row of the data."
+            )
+        table = table.assign(**{name: values.array if isinstance(values, pd.Series) else values})
+    return table
+
+
 def _narwhals(data: Any) -> nw.DataFrame[Any]:
     try:
         return nw.from_native(data, eager_only=True)

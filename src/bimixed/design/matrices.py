@@ -16,12 +16,18 @@ from typing import Any
 import formulaic
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from formulaic.errors import DataMismatchWarning, FormulaicError
+from formulaic.materializers import PandasMaterializer
 from formulaic.parser.types import Factor
 from formulaic.transforms import TRANSFORMS
+from formulaic.utils.layered_mapping import LayeredMapping
+from formulaic.utils.stateful_transforms import stateful_eval
+from interface_meta import override
 
 from bimixed.covariance import Array
-from bimixed.exceptions import DataError, FormulaError
+from bimixed.exceptions import BimixedError, DataError, FormulaError
+from bimixed.formula.scanner import without_backticks
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,12 @@ class Part:
     def parsed(self) -> Any:
         """Formulaic's terms; raises our error where the text can't be read."""
         try:
-            return _parsed(self.text)
+            parsed = _parsed(self.text)
         except Exception as error:
             raise FormulaError(f"{self.place} can't be read: {_clean(error)}") from error
+        for expression in _python_expressions(parsed):
+            refuse_exclusive_or(expression, self.place)
+        return parsed
 
 
 @lru_cache(maxsize=256)
@@ -87,11 +96,34 @@ def _variables(part: Part) -> list[str]:
             if factor.eval_method is Factor.EvalMethod.LOOKUP:
                 names[str(factor)] = None
             elif factor.eval_method is Factor.EvalMethod.PYTHON:
-                names.update(dict.fromkeys(_names_in_python(str(factor))))
+                names.update(dict.fromkeys(names_in_python(str(factor))))
     return list(names)
 
 
-def _names_in_python(expression: str) -> list[str]:
+def _python_expressions(parsed: Any) -> list[str]:
+    return [
+        str(factor)
+        for term in parsed
+        for factor in term.factors
+        if factor.eval_method is Factor.EvalMethod.PYTHON
+    ]
+
+
+def refuse_exclusive_or(expression: str, place: str) -> None:
+    """R's power is Python's exclusive or, which would silently give other numbers."""
+    try:
+        tree = ast.parse(without_backticks(expression), mode="eval")
+    except SyntaxError:
+        return  # formulaic will say so, with the place
+    if any(isinstance(node, ast.BitXor) for node in ast.walk(tree)):
+        raise FormulaError(
+            f"'^' inside '{expression}' ({place}) is Python's exclusive or (1, 2, 3 become 3, 0, 1), not "
+            f"a power. Write '**': '{expression.replace('^', '**')}'."
+        )
+
+
+def names_in_python(expression: str) -> list[str]:
+    """Names of an expression that are not called, backticked ones without their backticks."""
     quoted: list[str] = []
 
     def stand_in(match: re.Match[str]) -> str:
@@ -105,25 +137,120 @@ def _names_in_python(expression: str) -> list[str]:
     return [back.get(name, name) for name in names]
 
 
+def columns_of_atom(atom: str, columns: list[str]) -> list[str]:
+    """Columns that a grouping column or expression needs; the atom itself where it is none."""
+    if atom in columns:
+        return [atom]
+    try:
+        names = names_in_python(atom)
+    except SyntaxError:
+        return [atom]
+    return [name for name in names if name in columns] or names or [atom]
+
+
+def evaluate_expression(
+    expression: str, table: pd.DataFrame, context: Mapping[str, Any], state: dict[str, Any]
+) -> Any:
+    """One value per row from a Python expression in columns, such as a group's; ``C(x)`` is x."""
+    refuse_exclusive_or(expression, "group")
+    inner = re.fullmatch(r"C\((.*)\)", expression)
+    names = LayeredMapping(table, context, {**TRANSFORMS, "C": lambda values: values})
+    if inner is not None and inner.group(1).strip(" `") in table.columns:
+        return table[inner.group(1).strip(" `")]
+    try:
+        return stateful_eval(expression, names, None, state, None)
+    except Exception as error:
+        raise FormulaError(
+            f"The group '{expression}' can't be evaluated: {_clean(error)}. "
+            "Check the spelling and the types of the columns it names."
+        ) from error
+
+
+class _Materializer(PandasMaterializer):
+    """Formulaic's materialiser with booleans as factors, and no missing labels made on the way."""
+
+    REGISTER_NAME = "bimixed"
+    REGISTER_INPUTS = ()
+
+    row_index: pd.Index | None = None
+
+    @override
+    def _is_categorical(self, values: Any) -> bool:
+        plain = getattr(values, "__wrapped__", values)
+        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype == bool:
+            return True
+        return bool(super()._is_categorical(values))
+
+    @override
+    def _check_for_nulls(self, name: str, values: Any, na_action: Any, drop_rows: set[int]) -> None:
+        """A label made missing would silently become the reference level."""
+        plain = getattr(values, "__wrapped__", values)
+        if isinstance(plain, pd.Categorical):
+            plain = pd.Series(plain)
+        if not isinstance(plain, pd.Series) or not self._is_categorical(values):
+            return
+        missing = plain.isna().to_numpy()
+        if missing.any():
+            index = self.data.index if self.row_index is None else self.row_index
+            rows = index[missing][:5].tolist()
+            raise DataError(
+                f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not "
+                f"missing: {rows}. Let it give every row a label (wider limits in a cut, say), or drop "
+                "these rows."
+            )
+
+
+def _materialize(
+    formula: Any,
+    table: pd.DataFrame,
+    context: Mapping[str, Any],
+    index: pd.Index | None = None,
+    output: str = "numpy",
+) -> Any:
+    materializer = _Materializer(table, context=context)
+    materializer.row_index = index
+    # infinite and undefined values get an error of ours, which names them
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return materializer.get_model_matrix(formula, na_action="ignore", output=output)
+
+
 def build_parts(
-    parts: Mapping[str, Part], table: pd.DataFrame, context: Mapping[str, Any]
+    parts: Mapping[str, Part],
+    table: pd.DataFrame,
+    context: Mapping[str, Any],
+    index: pd.Index | None = None,
 ) -> dict[str, EncodedPart]:
-    """Materialise all parts on complete rows."""
+    """Materialise all parts on complete rows; ``index`` names the rows in errors."""
     try:
         formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
-        # infinite and undefined values get an error of ours, which names them
-        with np.errstate(divide="ignore", invalid="ignore"):
-            built = formula.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+        built = _materialize(formula, table, context, index)
+    except BimixedError:
+        raise
     except Exception as error:
         raise _explain(error, parts, table, context) from error
     encoded = {}
     for key, part in parts.items():
         matrix = getattr(built, key)
         spec = matrix.model_spec
-        values = np.ascontiguousarray(matrix, dtype=np.float64).reshape(len(table), -1)
+        values = _float_matrix(matrix, len(table))
         _refuse_single_levels(spec, part)
         encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part.place)
     return encoded
+
+
+def _float_matrix(matrix: Any, n: int) -> Array:
+    return np.ascontiguousarray(matrix, dtype=np.float64).reshape(n, -1)
+
+
+def build_sparse(part: Part, table: pd.DataFrame, context: Mapping[str, Any]) -> tuple[sp.csr_array, Any]:
+    """One part as a sparse matrix, and formulaic's spec to redo it."""
+    try:
+        matrix = _materialize(part.parsed, table, context, output="sparse")
+    except BimixedError:
+        raise
+    except Exception as error:
+        raise _explain(error, {"part": part}, table, context) from error
+    return sp.csr_array(matrix.__wrapped__), matrix.model_spec
 
 
 def _refuse_single_levels(spec: Any, part: Part) -> None:
@@ -139,21 +266,33 @@ def _refuse_single_levels(spec: Any, part: Part) -> None:
 
 def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> Array:
     """The same columns on new rows; unseen levels of a factor are an error."""
+    return _float_matrix(encode_spec(part.spec, part.place, table, context, "numpy"), len(table))
+
+
+def encode_spec(
+    spec: Any, place: str, table: pd.DataFrame, context: Mapping[str, Any], output: str
+) -> Any:
+    """Redo a materialised part on new rows.
+
+    Raises
+    ------
+    DataError
+        Naming levels that the fitted data don't have, or columns of another kind.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)
         try:
-            matrix = part.spec.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+            return _materialize(spec, table, context, output=output)
         except DataMismatchWarning as error:
             levels = re.search(r"\{.*\}", str(error))
             raise DataError(
                 f"The new data have levels that the fitted data don't: "
-                f"{levels.group(0) if levels else error} (in {part.place}). "
+                f"{levels.group(0) if levels else error} (in {place}). "
                 "A fixed effect can't be predicted for a level never seen; "
                 "leave these rows out or refit with them."
             ) from error
         except FormulaicError as error:
-            raise DataError(f"The new data don't fit {part.place} of the formula: {_clean(error)}") from error
-    return np.ascontiguousarray(matrix, dtype=np.float64).reshape(len(table), len(part.names))
+            raise DataError(f"The new data don't fit {place} of the formula: {_clean(error)}") from error
 
 
 def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:
@@ -181,7 +320,7 @@ def _explain(
     """Find the part that fails, to name it."""
     for part in parts.values():
         try:
-            part.parsed.get_model_matrix(table, context=context, na_action="ignore", output="numpy")
+            _materialize(part.parsed, table, context)
         except Exception as cause:
             return FormulaError(
                 f"{part.place}, '{part.text}', can't be evaluated: {_clean(cause)} "

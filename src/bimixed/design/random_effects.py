@@ -1,152 +1,112 @@
-"""One grouping factor: its levels, the level of each row, and the values of its coefficients."""
+"""One grouping factor or variance component: its levels, its rows, the covariance of its coefficients."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from bimixed.covariance import Array, CovarianceTemplate
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Levels of one column, or of several columns combined.
-
-    Attributes
-    ----------
-    columns : tuple of str
-    column_levels : tuple of pandas.Index
-        Sorted levels of each column (categories in their own order).
-    levels : pandas.Index
-        The combined levels that occur, named ``x:y`` where there are several columns.
-    combined : (L,) int array
-        Mixed-radix number of each combined level, ascending.
-    """
-
-    columns: tuple[str, ...]
-    column_levels: tuple[pd.Index, ...]
-    levels: pd.Index
-    combined: NDArray[np.int64]
-
-    @property
-    def key(self) -> str:
-        return ":".join(self.columns)
-
-    def codes(self, table: pd.DataFrame) -> NDArray[np.intp]:
-        """Level of each row of new data, -1 where it was never seen."""
-        number = np.zeros(len(table), dtype=np.int64)
-        unseen = np.zeros(len(table), dtype=bool)
-        for name, levels in zip(self.columns, self.column_levels, strict=True):
-            codes = levels.get_indexer(pd.Index(table[name].to_numpy()))
-            unseen |= codes < 0
-            number = number * len(levels) + codes
-        place = np.searchsorted(self.combined, number)
-        place = np.minimum(place, len(self.combined) - 1)
-        unseen |= self.combined[place] != number
-        return np.where(unseen, -1, place).astype(np.intp)
-
-    def labels(self, table: pd.DataFrame) -> NDArray[np.object_]:
-        """Label of each row of new data, ``x:y`` for combined columns."""
-        columns = [table[name].astype(str).to_numpy(dtype=object) for name in self.columns]
-        joined = columns[0]
-        for column in columns[1:]:
-            joined = joined + ":" + column
-        return np.asarray(joined, dtype=object)
-
-
-def make_grouping(columns: tuple[str, ...], table: pd.DataFrame) -> tuple[Grouping, NDArray[np.intp]]:
-    """Levels of the groups of complete rows, and the level of each row."""
-    column_levels = []
-    number = np.zeros(len(table), dtype=np.int64)
-    for name in columns:
-        codes, levels = _factorize(table[name])
-        column_levels.append(levels)
-        number = number * len(levels) + codes
-    if len(columns) == 1:
-        grouping = Grouping(columns, tuple(column_levels), column_levels[0], np.arange(len(column_levels[0])))
-        return grouping, number.astype(np.intp)
-    combined, codes = np.unique(number, return_inverse=True)
-    names = _combined_names(combined, column_levels)
-    return Grouping(columns, tuple(column_levels), names, combined), codes.astype(np.intp)
-
-
-def _factorize(column: pd.Series) -> tuple[NDArray[np.intp], pd.Index]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.cat.remove_unused_categories()
-        return column.cat.codes.to_numpy().astype(np.intp), column.cat.categories
-    codes, levels = pd.factorize(column, sort=True)
-    return codes, pd.Index(levels)
-
-
-def _combined_names(combined: NDArray[np.int64], levels: Sequence[pd.Index]) -> pd.Index:
-    parts = []
-    for column in reversed(levels):
-        combined, codes = np.divmod(combined, len(column))
-        parts.append(column.astype(str).to_numpy(dtype=object)[codes])
-    joined = parts[-1]
-    for part in reversed(parts[:-1]):
-        joined = joined + ":" + part
-    return pd.Index(joined)
+from bimixed.design.rows import Ints, LevelRows, MixedRows, RandomRows
 
 
 @dataclass(frozen=True)
 class RandomFactor:
-    """All random-effects terms of one grouping factor.
+    """All random-effects terms of one grouping factor, or one variance component.
 
     Attributes
     ----------
-    grouping : Grouping
-    codes : (n,) int array
-        Level of each row.
-    values : (n, K) array
-        Value of each coefficient's covariate; 1 for intercepts.
+    key : str
+        Name in tables, draws and priors.
+    levels : pandas.Index
+    rows : LevelRows or MixedRows
+        Which levels each row belongs to. Mixed rows have one coefficient.
     names : tuple of str
         The K coefficients.
     template : CovarianceTemplate
         Which of them are correlated.
     sources : tuple of str
         The terms as written.
+    group : str
+        The grouping columns, ``a:b`` where there are several; "" for given matrices.
+    is_component : bool
+        Whether it was specified as a variance component.
     """
 
-    grouping: Grouping
-    codes: NDArray[np.intp]
-    values: Array
+    key: str
+    levels: pd.Index
+    rows: RandomRows
     names: tuple[str, ...]
     template: CovarianceTemplate
     sources: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        return self.grouping.key
-
-    @property
-    def levels(self) -> pd.Index:
-        return self.grouping.levels
+    group: str = ""
+    is_component: bool = False
 
     @property
     def n_levels(self) -> int:
-        return len(self.grouping.levels)
+        return len(self.levels)
 
     @property
     def n_coefficients(self) -> int:
         return len(self.names)
 
+    @property
+    def level_rows(self) -> LevelRows:
+        """The rows, where each belongs to one level."""
+        if not isinstance(self.rows, LevelRows):
+            raise TypeError(f"rows of {self.key!r} combine levels")
+        return self.rows
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether rows combine several levels."""
+        return isinstance(self.rows, MixedRows)
+
+    @property
+    def codes(self) -> Ints:
+        """Level of each row, where rows don't combine levels."""
+        return self.level_rows.codes
+
+    @property
+    def values(self) -> Array:
+        """Covariates (n, K), where rows don't combine levels."""
+        return self.level_rows.values
+
+    @property
+    def is_intercept(self) -> bool:
+        """Whether the only coefficient is 1 in every row."""
+        return not self.is_mixed and self.n_coefficients == 1 and bool(np.all(self.values == 1.0))
+
     def scales(self) -> Array:
-        """Root mean square of each coefficient's covariate, shape (K,)."""
+        """Root mean square of what a unit of each coefficient adds to a row, (K,)."""
+        if isinstance(self.rows, MixedRows):
+            squares = np.asarray(self.rows.Z.power(2).sum(axis=1)).ravel()
+            return np.sqrt(np.mean(squares, keepdims=True))
         return np.sqrt(np.mean(self.values**2, axis=0))
 
     def matrix(self) -> sp.csr_array:
         """Sparse Z, shape (n, levels × coefficients), coefficients of a level side by side."""
-        return sparse_values(self.codes, self.values, self.n_levels)
+        return self.rows.matrix()
+
+    def level_counts(self) -> Ints:
+        """Number of rows in which each level takes part, (L,)."""
+        if isinstance(self.rows, MixedRows):
+            return np.bincount(self.rows.Z.indices, minlength=self.n_levels)
+        return np.bincount(self.codes, minlength=self.n_levels)
 
 
-def sparse_values(codes: NDArray[np.intp], values: Array, n_levels: int) -> sp.csr_array:
-    """Rows of values placed at the columns of each row's level; rows of level -1 stay empty."""
-    n, K = values.shape
-    known = codes >= 0
-    indptr = np.concatenate([[0], np.cumsum(known * K)])
-    columns = (codes[known, None] * K + np.arange(K)).ravel()
-    return sp.csr_array((values[known].ravel(), columns, indptr), shape=(n, n_levels * K))
+def component_rows(Z: sp.csr_array) -> RandomRows:
+    """The simplest rows for a sparse design: one level each where no row has several values."""
+    Z = sp.csr_array(Z)
+    Z.eliminate_zeros()
+    counts = np.diff(Z.indptr)
+    if counts.max(initial=0) > 1:
+        Z.sort_indices()
+        return MixedRows(Z)
+    # a row without any value has the value 0 on a level that it may as well belong to
+    filled = counts == 1
+    codes = np.zeros(Z.shape[0], dtype=np.intp)
+    values = np.zeros((Z.shape[0], 1))
+    codes[filled] = Z.indices
+    values[filled, 0] = Z.data
+    return LevelRows(codes, values, Z.shape[1])

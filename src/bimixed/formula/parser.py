@@ -3,12 +3,14 @@
 Grammar of what is taken out, all of it joined to the rest by ``+``::
 
     (lhs | group)     correlated coefficients       (lhs || group)   uncorrelated ones
-    group = name | group:group | group/group        a/b stands for the two groups a and a:b
+    group = atom | group:group | group/group        a/b stands for the two groups a and a:b
+    atom = column | function of columns
     offset(expression)
 """
 
 from bimixed.exceptions import FormulaError
 from bimixed.formula import scanner
+from bimixed.formula.groups import parse_groups
 from bimixed.formula.scanner import Piece
 from bimixed.formula.terms import Formula, RandomTerm
 
@@ -162,34 +164,8 @@ def _random_terms(text: str, piece: Piece, inside: Piece) -> list[RandomTerm]:
         )
     return [
         RandomTerm(lhs.text, columns, not double, piece.text, piece.position)
-        for columns in _groups(text, group)
+        for columns in parse_groups(text, group)
     ]
-
-
-def _groups(text: str, group: Piece) -> list[tuple[str, ...]]:
-    """``a/b`` → (a,), (a, b); ``a:b`` → (a, b)."""
-    groups: list[tuple[str, ...]] = []
-    columns: tuple[str, ...] = ()
-    for level in scanner.split(group, "/"):
-        columns += tuple(_name(text, atom.strip()) for atom in scanner.split(level, ":"))
-        groups.append(columns)
-    return groups
-
-
-def _name(text: str, atom: Piece) -> str:
-    name = atom.text
-    if name.startswith("`") and name.endswith("`") and len(name) > 2:
-        return name[1:-1]
-    if not name.replace(".", "_").isidentifier():
-        raise FormulaError.at(
-            text,
-            atom.position,
-            "A group is a column, or columns joined by ':' or '/' ('(1 | a:b)', '(1 | a/b)'); "
-            "add anything else to the data as a column first. "
-            "Names with spaces go in backticks.",
-            len(name),
-        )
-    return name
 
 
 def _join(pieces: list[tuple[str, str]]) -> str:

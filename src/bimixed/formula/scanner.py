@@ -1,5 +1,6 @@
 """Finding separators in formula text that stand outside brackets and quotes."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,6 +98,23 @@ def enclosed(piece: Piece) -> Piece | None:
         if depth == 0 and i < len(text) - 1:
             return None
     return Piece(text[1:-1], piece.position + 1)
+
+
+def quoted(text: str) -> list[tuple[int, int]]:
+    """First and past-last positions of the quoted stretches of a balanced text."""
+    stretches, i = [], 0
+    while i < len(text):
+        if text[i] in _QUOTES:
+            end = _closing_quote(text, i)
+            stretches.append((i, end + 1))
+            i = end
+        i += 1
+    return stretches
+
+
+def without_backticks(text: str) -> str:
+    """Python's view of an expression: each backticked name becomes an identifier."""
+    return re.sub(r"`[^`]*`", "quoted_name", text)
 
 
 def nested_bar(text: str) -> int:

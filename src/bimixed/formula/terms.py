@@ -2,23 +2,28 @@
 
 from dataclasses import dataclass
 
+from bimixed.formula.groups import format_group
+
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """One random-effects term, ``(lhs | group)`` or ``(lhs || group)``.
+    """One random-effects term, ``(lhs | group)`` or ``(lhs || group)``, or a variance component.
 
     Attributes
     ----------
     lhs : str
         What stands left of the bar, in formulaic's language, without an implied intercept.
     group : tuple of str
-        Names of the columns whose combined levels are the groups.
+        Columns or expressions whose combined levels are the groups.
     correlated : bool
         Whether the coefficients have a full covariance matrix (one bar) or none (two bars).
     source : str
         The term as written, parentheses included.
     position : int
         Where ``source`` starts in the formula's text.
+    component : str or None
+        Name of a variance component: all columns of ``lhs`` have independent effects with one common
+        variance, drawn anew in every group.
     """
 
     lhs: str
@@ -26,16 +31,18 @@ class RandomTerm:
     correlated: bool
     source: str
     position: int
+    component: str | None = None
 
     @property
     def key(self) -> str:
-        """The group's name as tables, draws and priors use it, such as ``county`` or ``a:b``."""
-        return ":".join(self.group)
+        """The name that tables, draws and priors use, such as ``county`` or ``a:b``."""
+        return ":".join(self.group) if self.component is None else self.component
 
     def __str__(self) -> str:
+        if self.component is not None:
+            return self.source
         bar = "|" if self.correlated else "||"
-        group = ":".join(c if c.isidentifier() else f"`{c}`" for c in self.group)
-        return f"({self.lhs} {bar} {group})"
+        return f"({self.lhs} {bar} {format_group(self.group)})"
 
 
 @dataclass(frozen=True)

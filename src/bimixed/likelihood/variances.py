@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
-from bimixed.design import Design
+from bimixed.design import Design, LevelRows, RandomRows
 from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
 from bimixed.results.records import VarianceScales
 
@@ -157,49 +158,44 @@ class LinearPredictorVariance:
     evaluation: Evaluation
     gradient: Gradient
 
-    def __call__(self, X: Array, known: Mapping[str, tuple[np.ndarray, Array]]) -> Array:
-        """Variances of the rows; X is (m, rank), known maps groups to codes (-1: none) and values."""
+    def __call__(self, X: Array, known: Mapping[str, RandomRows]) -> Array:
+        """Variances of the rows; X is (m, rank), known has the levels of the included groups."""
         x = np.linalg.solve(self.cp.basis.R.T, X.T) if self.cp.p else np.zeros((0, len(X)))
-        rows: dict[int, tuple[np.ndarray, Array]] = {}
+        rows: dict[int, RandomRows] = {}
         for place, factor in enumerate(self.design.factors):
             if factor.key not in known:
                 continue
-            codes, values = known[factor.key]
-            values = np.where(codes[:, None] >= 0, values, 0.0)
-            codes = np.maximum(codes, 0)
-            rows[place] = codes, values
+            rows[place] = known[factor.key]
             Bx = self.evaluation.B[place][:, :, :-1]
-            x = x - np.einsum("mk,mkp->pm", values, Bx[codes])
+            if self.cp.p:
+                x = x - rows[place].times(Bx).T
         of_fixef = np.einsum("pm,pm->m", x, np.linalg.solve(self.evaluation.information, x))
         return self.evaluation.sigma2 * (of_fixef + self._random_part(rows, len(X)))
 
-    def _random_part(self, rows: Mapping[int, tuple[np.ndarray, Array]], m: int) -> Array:
-        """z'Pz: from the blocks of P for one group, by solving for z where rows have several."""
+    def _random_part(self, rows: Mapping[int, RandomRows], m: int) -> Array:
+        """z'Pz: from the blocks of P for one level, by solving for z where rows have several."""
         if not rows:
             return np.zeros(m)
         if len(rows) == 1:
-            ((place, (codes, values)),) = rows.items()
-            P = self.gradient.inverse.P[place][codes]
-            return np.einsum("ma,mab,mb->m", values, P, values)
+            ((place, levels),) = rows.items()
+            if isinstance(levels, LevelRows):
+                P = self.gradient.inverse.P[place][np.maximum(levels.codes, 0)]
+                values = np.where(levels.codes[:, None] >= 0, levels.values, 0.0)
+                return np.einsum("ma,mab,mb->m", values, P, values)
+        matrices = {place: levels.matrix() for place, levels in rows.items()}
         out = np.empty(m)
         size = sum(f.n_levels * f.n_coefficients for f in self.design.factors)
         step = max(1, CHUNK // size)
         for first in range(0, m, step):
             last = min(first + step, m)
-            out[first:last] = self._solved(
-                {p: (c[first:last], v[first:last]) for p, (c, v) in rows.items()}, last - first
-            )
+            out[first:last] = self._solved({p: Z[first:last] for p, Z in matrices.items()}, last - first)
         return out
 
-    def _solved(self, rows: Mapping[int, tuple[np.ndarray, Array]], m: int) -> Array:
-        columns = np.arange(m)
+    def _solved(self, rows: Mapping[int, sp.csr_array], m: int) -> Array:
         right: dict[int, Array] = {}
         for place, factor in enumerate(self.design.factors):
-            block = np.zeros((factor.n_levels, factor.n_coefficients, m))
-            if place in rows:
-                codes, values = rows[place]
-                block[codes, :, columns] = values
-            right[place] = block
+            shape = (factor.n_levels, factor.n_coefficients, m)
+            right[place] = rows[place].T.toarray().reshape(shape) if place in rows else np.zeros(shape)
         trailing = np.zeros((len(self.cp.S), m))
         for t in self.cp.trailing:
             trailing[t.columns] = right[t.place].reshape(-1, m)

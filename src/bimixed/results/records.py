@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bimixed.covariance import Array
+from bimixed.design import RandomRows
 
 
 @dataclass(frozen=True)
@@ -140,4 +141,4 @@ class VarianceParameters:
 
 
 VarianceScalesOf = Callable[[], VarianceScales]
-LinearVariance = Callable[[Array, Mapping[str, tuple[np.ndarray, Array]]], Array]
+LinearVariance = Callable[[Array, Mapping[str, RandomRows]], Array]

@@ -21,6 +21,7 @@ from bimixed.results.rows import (
     random_part,
 )
 from bimixed.results.uncertainty import Draws, Uncertainty
+from bimixed.vocabulary import refuse_foreign_predict
 
 
 @dataclass(frozen=True, repr=False)
@@ -244,6 +245,7 @@ class MixedModelResult:
         interval: Literal["confidence", "prediction"] | None = None,
         level: float = 0.95,
         random_seed: int | None = None,
+        **unknown: Any,
     ) -> pd.DataFrame:
         """Predict the response for new rows, or for those fitted.
 
@@ -274,6 +276,7 @@ class MixedModelResult:
         DataError
             Where a column is missing or a level is new and may not be.
         """
+        refuse_foreign_predict(unknown)
         check_new_levels(new_levels)
         rows = self._training if new_data is None and random == "all" else None
         rows = rows or prediction_rows(self.design, new_data, random, new_levels)

@@ -60,7 +60,7 @@ class NormalApproximation:
     variance_scales : callable
         Estimates of sds and correlations with standard errors on the log and Fisher-z scales.
     linear_variance : callable
-        (X, {group: (codes, values)}) → variance of Xβ̂ + Zb̂ as a predictor of Xβ + Zb.
+        (X, {group: rows}) → variance of Xβ̂ + Zb̂ as a predictor of Xβ + Zb.
     """
 
     beta: Array
@@ -100,10 +100,8 @@ class NormalApproximation:
     ) -> Interval:
         estimable = ~np.isnan(self.beta)
         variance = self.linear_variance(rows.rows.X[:, estimable], rows.known)
-        for key, numbers in rows.sampled.items():
-            values = rows.rows.values[key]
-            of_new = np.einsum("ma,ab,mb->m", values, self.random_cov[key], values)
-            variance = variance + np.where(numbers >= 0, of_new, 0.0)
+        for key, unseen in rows.sampled.items():
+            variance = variance + unseen.variance(self.random_cov[key])
         if kind == "prediction":
             weights = 1.0 if rows.rows.weights is None else rows.rows.weights
             variance = variance + self.sigma**2 / weights
@@ -181,14 +179,12 @@ class Draws:
         if rows.groups:
             effects = {key: np.moveaxis(self.ranef[key], 0, -1) for key in rows.groups}
             mu = mu + random_part(rows, effects).T
-        for key, numbers in rows.sampled.items():
+        for key, unseen in rows.sampled.items():
             cov = self.random_cov[key]
             values, vectors = np.linalg.eigh(cov)
             root = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
-            noise = rng.standard_normal((len(cov), numbers.max() + 1, cov.shape[1]))
-            new = np.einsum("dab,dlb->dla", root, noise)
-            is_new = numbers >= 0
-            mu[:, is_new] += np.einsum("dma,ma->dm", new[:, numbers[is_new]], rows.rows.values[key][is_new])
+            noise = rng.standard_normal((len(cov), len(unseen.labels), cov.shape[1]))
+            mu += unseen.times(np.einsum("dab,dlb->lad", root, noise)).T
         return mu
 
 

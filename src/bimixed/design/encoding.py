@@ -1,0 +1,176 @@
+"""New data through exactly the encoding of the fitted data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from bimixed.covariance import Array
+from bimixed.design import frame as frames
+from bimixed.design import matrices
+from bimixed.design.components import ComponentEncoder
+from bimixed.design.grouping import Grouping
+from bimixed.design.matrices import EncodedPart, Part
+from bimixed.design.rows import LevelRows, RandomRows
+from bimixed.design.weights import positive_weights
+from bimixed.exceptions import DataError
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows in the encoding of the fitted data.
+
+    Attributes
+    ----------
+    X : (m, p) array
+        All columns of the fixed part, dropped ones included.
+    offset : (m,) array
+    weights : (m,) array or None
+    random : mapping
+        By key of the factor: the levels of each row and its values on them.
+    index : pandas.Index
+    """
+
+    X: Array
+    offset: Array
+    weights: Array | None
+    random: Mapping[str, RandomRows]
+    index: pd.Index
+
+
+class Encoding(Protocol):
+    """What a design remembers to encode new data."""
+
+    def encode(self, new_data: Any, keys: tuple[str, ...]) -> NewRows:
+        """Encode new rows; of the random part only these keys."""
+        ...
+
+
+@dataclass(frozen=True)
+class TermsEncoder:
+    """The terms of one grouping factor: its levels, and the parts that stand left of its bars."""
+
+    grouping: Grouping
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FormulaEncoding:
+    """Encoding of a model that was given as a formula.
+
+    Attributes
+    ----------
+    parts : mapping
+        Materialised parts of the formula by name: ``fixed``, offsets, and those of the terms.
+    factors : mapping
+        Encoder of each random factor, by key.
+    columns : tuple of str
+        Columns that the fit used.
+    context : mapping
+    weights_column, offset_column : str or None
+    has_offset_array : bool
+        Whether the fit's offset was an array, which new data can't have.
+    """
+
+    parts: Mapping[str, EncodedPart]
+    factors: Mapping[str, TermsEncoder | ComponentEncoder]
+    columns: tuple[str, ...]
+    context: Mapping[str, Any]
+    weights_column: str | None
+    offset_column: str | None
+    has_offset_array: bool
+
+    def encode(self, new_data: Any, keys: tuple[str, ...]) -> NewRows:
+        """Encode new rows as the fitted ones were; of the random part only ``keys``.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or a value can't be used.
+        """
+        available = frames.column_names(new_data)
+        wanted = self._wanted_columns(available, keys)
+        frames.require_columns(available, wanted)
+        table = frames.to_pandas(new_data, wanted)
+        for name in table.columns:
+            if table[name].isna().any():
+                rows = table.index[table[name].isna()][:5].tolist()
+                raise DataError(
+                    f"Column {name!r} of the new data ({wanted[name]}) is missing in rows {rows}. "
+                    "Fill or drop these rows; for a group whose label is unknown "
+                    "predict with random='none'."
+                )
+        index = table.index
+        table = frames.plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0)
+        return NewRows(
+            X=self._part("fixed", table, index),
+            offset=self._offset(table, index),
+            weights=self._weights(table),
+            random={key: self._rows(key, table, index) for key in keys},
+            index=index,
+        )
+
+    def _wanted_columns(self, available: list[str], keys: tuple[str, ...]) -> dict[str, str]:
+        names = ["fixed", *(k for k in self.parts if k.startswith("offset"))]
+        parts: dict[str, Part] = {}
+        groups: dict[str, str] = {}
+        for key in keys:
+            encoder = self.factors[key]
+            if isinstance(encoder, TermsEncoder):
+                names += encoder.parts
+                grouping: Grouping | None = encoder.grouping
+            else:
+                parts[f"component {key}"] = encoder.part
+                grouping = encoder.grouping
+            if grouping is not None:
+                groups |= dict.fromkeys(grouping.columns, key)
+        for name in names:
+            parts[name] = Part(str(self.parts[name].spec.formula), self.parts[name].place)
+        known = sorted({*available, *self.columns})
+        wanted = matrices.required_columns(parts, known, self.context)
+        for atom, key in groups.items():
+            for column in matrices.columns_of_atom(atom, list(self.columns)):
+                wanted.setdefault(column, f"group {key}; not needed with random='none'")
+        if self.offset_column is not None:
+            wanted.setdefault(self.offset_column, "offset")
+        if self.weights_column in available:
+            wanted.setdefault(str(self.weights_column), "weights")
+        return wanted
+
+    def _part(self, name: str, table: pd.DataFrame, index: pd.Index) -> Array:
+        values = matrices.encode_part(self.parts[name], table, self.context)
+        matrices.require_finite(self.parts[name], values, index)
+        return values
+
+    def _rows(self, key: str, table: pd.DataFrame, index: pd.Index) -> RandomRows:
+        encoder = self.factors[key]
+        if isinstance(encoder, ComponentEncoder):
+            return encoder.encode(table, self.context)
+        grouping = encoder.grouping
+        return LevelRows(
+            codes=grouping.codes(table, self.context),
+            values=np.hstack([self._part(name, table, index) for name in encoder.parts]),
+            n_levels=len(grouping.levels),
+            labels=grouping.labels(table, self.context),
+        )
+
+    def _offset(self, table: pd.DataFrame, index: pd.Index) -> Array:
+        if self.has_offset_array:
+            raise DataError(
+                "The offset of the fit was given as an array, which new data don't carry; "
+                "make it a column and name it, or write offset(column) in the formula."
+            )
+        offset = np.zeros(len(table))
+        for name in self.parts:
+            if name.startswith("offset"):
+                offset += self._part(name, table, index)[:, 0]
+        if self.offset_column is not None:
+            offset += table[self.offset_column].to_numpy(dtype=float)
+        return offset
+
+    def _weights(self, table: pd.DataFrame) -> Array | None:
+        if self.weights_column is not None and self.weights_column in table.columns:
+            return positive_weights(table[self.weights_column].to_numpy(dtype=float), table.index)
+        return None

@@ -1,0 +1,137 @@
+"""Rows of a random-effects design: which levels a row belongs to, and with what values.
+
+Two shapes. :class:`LevelRows`: every row belongs to one level, with a value for each of K coefficients;
+all that bars in a formula can say. :class:`MixedRows`: a row combines any levels of one coefficient, as
+in multiple membership and spline bases. Both multiply effects, and know about levels never seen.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from bimixed.covariance import Array
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class UnseenLevels:
+    """Levels that the fit doesn't have.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Sorted.
+    Z : (m, new levels × K) csr_array
+        Values of the rows on them.
+    """
+
+    labels: tuple[str, ...]
+    Z: sp.csr_array
+
+    def variance(self, cov: Array) -> Array:
+        """Variance that effects of these levels give each row, (m,); cov is (K, K)."""
+        half = lower_root(cov)
+        scaled = self.Z @ sp.kron(sp.eye_array(len(self.labels)), half, format="csr")
+        return np.asarray(sp.csr_array(scaled).power(2).sum(axis=1)).ravel()
+
+    def times(self, effects: Array) -> Array:
+        """Z b for effects (new levels, K, draws), (m, draws)."""
+        return np.asarray(self.Z @ effects.reshape(-1, effects.shape[-1]))
+
+
+@dataclass(frozen=True)
+class LevelRows:
+    """Rows that belong to one level each.
+
+    Attributes
+    ----------
+    codes : (m,) int array
+        Level; -1 where it was never seen.
+    values : (m, K) array
+        Value of each coefficient's covariate; 1 for intercepts.
+    n_levels : int
+    labels : (m,) object array or None
+        Labels of the levels, for new data.
+    """
+
+    codes: Ints
+    values: Array
+    n_levels: int
+    labels: NDArray[np.object_] | None = field(default=None, repr=False)
+
+    def matrix(self) -> sp.csr_array:
+        """Sparse Z, (m, levels × K), coefficients of a level side by side."""
+        return sparse_values(self.codes, self.values, self.n_levels)
+
+    def times(self, effects: Array) -> Array:
+        """Z b for effects (L, K) or (L, K, draws): (m,) or (m, draws)."""
+        known = self.codes >= 0
+        if known.all():
+            return np.einsum("mk,mk...->m...", self.values, effects[self.codes])
+        out = np.zeros((len(self.codes), *effects.shape[2:]))
+        out[known] = np.einsum("mk,mk...->m...", self.values[known], effects[self.codes[known]])
+        return out
+
+    def unseen_levels(self) -> UnseenLevels | None:
+        """The levels never seen, or None."""
+        new = self.codes < 0
+        if self.labels is None or not new.any():
+            return None
+        labels, numbers = np.unique(self.labels[new].astype(str), return_inverse=True)
+        codes = np.full(len(self.codes), -1, dtype=np.intp)
+        codes[new] = numbers
+        return UnseenLevels(tuple(labels.tolist()), sparse_values(codes, self.values, len(labels)))
+
+
+@dataclass(frozen=True)
+class MixedRows:
+    """Rows that combine several levels of one coefficient.
+
+    Attributes
+    ----------
+    Z : (m, L) csr_array
+    unseen : (m, ·) csr_array or None
+        Values on levels never seen.
+    unseen_labels : tuple of str
+    """
+
+    Z: sp.csr_array
+    unseen: sp.csr_array | None = None
+    unseen_labels: tuple[str, ...] = ()
+
+    @property
+    def n_levels(self) -> int:
+        return int(self.Z.shape[1])
+
+    def matrix(self) -> sp.csr_array:
+        """Sparse Z, (m, L)."""
+        return self.Z
+
+    def times(self, effects: Array) -> Array:
+        """Z b for effects (L, 1) or (L, 1, draws): (m,) or (m, draws)."""
+        return np.asarray(self.Z @ effects[:, 0])
+
+    def unseen_levels(self) -> UnseenLevels | None:
+        """The levels never seen, or None."""
+        return None if self.unseen is None else UnseenLevels(self.unseen_labels, self.unseen)
+
+
+RandomRows = LevelRows | MixedRows
+
+
+def sparse_values(codes: Ints, values: Array, n_levels: int) -> sp.csr_array:
+    """Rows of values placed at the columns of each row's level; rows of level -1 stay empty."""
+    n, K = values.shape
+    known = codes >= 0
+    indptr = np.concatenate([[0], np.cumsum(known * K)])
+    columns = (codes[known, None] * K + np.arange(K)).ravel()
+    return sp.csr_array((values[known].ravel(), columns, indptr), shape=(n, n_levels * K))
+
+
+def lower_root(cov: Array) -> Array:
+    """A root R of a positive semidefinite matrix, RR' = cov."""
+    values, vectors = np.linalg.eigh(cov)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))

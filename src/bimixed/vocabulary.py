@@ -1,0 +1,184 @@
+"""Arguments of other packages, answered with the line that says the same here."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bimixed.exceptions import ArgumentError
+
+SPECIFICATION = (
+    "formula",
+    "data",
+    "priors",
+    "weights",
+    "offset",
+    "na_action",
+    "context",
+    "groups",
+    "re_formula",
+    "vc_formula",
+)
+ARRAYS = (
+    "endog",
+    "exog",
+    "groups",
+    "exog_re",
+    "exog_vc",
+    "fixef_names",
+    "re_names",
+    "weights",
+    "offset",
+    "priors",
+)
+FIT = (
+    "method",
+    "optimizer",
+    "start",
+    "draws",
+    "tune",
+    "chains",
+    "random_seed",
+    "form",
+    "parameterization",
+    "sampler",
+    "target_accept",
+    "cores",
+    "progress",
+)
+PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed")
+
+
+def refuse_foreign_specification(formula: Any, data: Any, unknown: Mapping[str, Any]) -> None:
+    """Explain arguments that belong to statsmodels, bambi or lme4, and ones in the wrong place.
+
+    Raises
+    ------
+    ArgumentError
+        With the line translated.
+    """
+    if isinstance(data, str) and not isinstance(formula, str):
+        raise ArgumentError("The formula comes first, then the data: ModelSpec('y ~ x + (1 | g)', data).")
+    groups = {name: unknown[name] for name in ("groups", "re_formula", "vc_formula") if name in unknown}
+    if groups and isinstance(formula, str):
+        raise ArgumentError(_groups_translated(formula, groups))
+    for name, value in unknown.items():
+        raise ArgumentError(_advice(name, value, _SPECIFICATION, SPECIFICATION, "ModelSpec"))
+
+
+def refuse_foreign_arrays(unknown: Iterable[str]) -> None:
+    """The same for arrays."""
+    for name in unknown:
+        raise ArgumentError(_advice(name, None, _SPECIFICATION, ARRAYS, "from_arrays"))
+
+
+def refuse_foreign_fit(positional: tuple[Any, ...], unknown: Mapping[str, Any]) -> None:
+    """Explain arguments of other packages' fit."""
+    if positional:
+        raise ArgumentError(
+            "fit takes the method only, everything else by name: spec.fit('nuts', draws=1000). "
+            "Data belong to ModelSpec(formula, data)."
+        )
+    for name, value in unknown.items():
+        raise ArgumentError(_advice(name, value, _FIT, FIT, "fit"))
+
+
+def refuse_foreign_predict(unknown: Mapping[str, Any]) -> None:
+    """Explain arguments of other packages' predict."""
+    for name, value in unknown.items():
+        raise ArgumentError(_advice(name, value, _PREDICT, PREDICT, "predict"))
+
+
+def _groups_translated(formula: str, given: Mapping[str, Any]) -> str:
+    """The call as from_groups, and as a formula with bars where that is short."""
+    arguments = "".join(f", {name}={_shown(name, value)}" for name, value in given.items())
+    line = f"ModelSpec.from_groups({formula!r}, data{arguments})"
+    message = f"{' and '.join(given)} belong to from_groups: {line}"
+    groups = given.get("groups")
+    if isinstance(groups, str) and "vc_formula" not in given:
+        lhs = str(given.get("re_formula", "1")).strip().removeprefix("~").strip()
+        message += f", or, the same: ModelSpec('{formula} + ({lhs} | {groups})', data)"
+    return message + "."
+
+
+def _shown(name: str, value: Any) -> str:
+    return repr(value) if isinstance(value, str | Mapping) else name
+
+
+def _advice(
+    name: str, value: Any, translations: Mapping[str, str], known: tuple[str, ...], where: str
+) -> str:
+    if name in translations:
+        return f"{where} has no {name}=. {translations[name].format(value=value)}"
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]}=?" if close else ""
+    return f"{where} has no argument {name}=.{hint} It takes {', '.join(known)}."
+
+
+_SPECIFICATION = {
+    "family": "Responses are Gaussian here: leave it out. For counts and yes/no data use bambi or lme4's glmer.",
+    "link": "The link is the identity: leave it out, and transform the response in the formula: 'log(y) ~ x'.",
+    "dropna": "Write ModelSpec(formula, data, na_action='drop'), the default.",
+    "missing": "Write ModelSpec(formula, data, na_action='drop') (the default), or 'raise'.",
+    "na_rm": "Write ModelSpec(formula, data, na_action='drop'), the default.",
+    "subset": "Select the rows first: ModelSpec(formula, data[data['x'] > 0]).",
+    "categorical": "Write C() around the columns in the formula, 'y ~ C(x)', or make them categories: "
+    "data.astype({{'x': 'category'}}).",
+    "noncentered": "It is an argument of fit: spec.fit('nuts', parameterization='noncentered').",
+    "auto_scale": "Default priors are always scaled by the data; print(spec.priors) shows them.",
+    "center_predictors": "Nothing is centred behind your back; write center(x) in the formula.",
+    "potentials": "Build the PyMC model with spec.to_pymc() and add the potential there.",
+    "extra_namespace": "Write ModelSpec(formula, data, context={{'name': value}}).",
+    "eval_env": "Write ModelSpec(formula, data, context={{'name': value}}).",
+    "use_sqrt": "Leave it out: covariances are always estimated by their Cholesky factor.",
+    "use_sparse": "Leave it out: designs of random effects are always sparse.",
+    "REML": "It is an argument of fit: spec.fit('reml'), or spec.fit('ml').",
+    "reml": "It is an argument of fit: spec.fit('reml'), or spec.fit('ml').",
+    "control": "Options of the optimiser are arguments of fit: spec.fit('reml', optimizer='L-BFGS-B').",
+    "endog": "Arrays go to ModelSpec.from_arrays(endog, exog, groups, exog_re=..., exog_vc=...).",
+    "exog": "Arrays go to ModelSpec.from_arrays(endog, exog, groups, exog_re=..., exog_vc=...).",
+    "exog_re": "Arrays go to ModelSpec.from_arrays(endog, exog, groups, exog_re=..., exog_vc=...).",
+    "exog_vc": "Arrays go to ModelSpec.from_arrays(endog, exog, groups, exog_re=..., exog_vc=...).",
+    "random": "Write the random effects with bars, 'y ~ x + (1 + x | g)', or use ModelSpec.from_groups.",
+    "group": "Write ModelSpec('y ~ x + (1 | g)', data), or ModelSpec.from_groups('y ~ x', data, groups='g').",
+    "prior": "Write ModelSpec(formula, data, priors={{'x': bm.Prior('normal', mu=0, sigma=1)}}).",
+    "method": "It is an argument of fit: ModelSpec(formula, data).fit(method='reml').",
+}
+_FIT = {
+    "reml": "Write spec.fit('reml') for reml=True, spec.fit('ml') for reml=False (given: {value}).",
+    "REML": "Write spec.fit('reml') for REML=TRUE, spec.fit('ml') for REML=FALSE (given: {value}).",
+    "inference_method": "Write spec.fit('nuts'); sampler='nutpie' or 'pymc' chooses who samples.",
+    "nuts_sampler": "Write spec.fit('nuts', sampler='nutpie').",
+    "samples": "Write spec.fit('nuts', draws={value}).",
+    "iter": "Write spec.fit('nuts', draws=1000, tune=1000).",
+    "warmup": "Write spec.fit('nuts', tune={value}).",
+    "seed": "Write spec.fit('nuts', random_seed={value}).",
+    "start_params": "Write spec.fit('reml', start=result.theta).",
+    "maxiter": "Leave it out: the optimiser stops when a Newton step promises nothing.",
+    "full_output": "Leave it out: result.diagnostics has the report.",
+    "disp": "Write spec.fit('reml', progress=True).",
+    "progressbar": "Write spec.fit('nuts', progress={value}).",
+    "do_cg": "Leave it out.",
+    "free": "Structured covariances are written in the formula: '||' for uncorrelated coefficients.",
+    "adapt_delta": "Write spec.fit('nuts', target_accept={value}).",
+    "control": "Write spec.fit('nuts', target_accept=0.99).",
+    "idata_kwargs": "Leave it out: result.loo() computes the log-likelihood when it is needed.",
+    "formula": "The formula belongs to the specification: ModelSpec(formula, data).fit().",
+    "data": "Data belong to the specification: ModelSpec(formula, data).fit().",
+    "priors": "Priors belong to the specification: ModelSpec(formula, data, priors=...).fit('nuts').",
+}
+_PREDICT = {
+    "exog": "Write fit.predict(new_data), with new_data a table of the formula's columns.",
+    "data": "Write fit.predict(new_data).",
+    "newdata": "Write fit.predict(new_data).",
+    "re_form": "Write fit.predict(new_data, random='none') for the population (re.form = NA), "
+    "random='all' (the default) for the groups.",
+    "re_formula": "Write fit.predict(new_data, random='none') for the population, random='all' for the groups.",
+    "include_group_specific": "Write fit.predict(new_data, random='all') for True, random='none' for False "
+    "(given: {value}).",
+    "allow_new_levels": "Write fit.predict(new_data, new_levels='population'), or 'sample' to count a new "
+    "level's variance in intervals.",
+    "sample_new_groups": "Write fit.predict(new_data, new_levels='sample').",
+    "kind": "Write interval='confidence' for the mean and interval='prediction' for a new response.",
+    "alpha": "Write fit.predict(new_data, interval='confidence', level=1 - alpha) (alpha given: {value}).",
+}
+
