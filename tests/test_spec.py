@@ -18,7 +18,7 @@ def test_printing_shows_terms_rows_and_what_was_dropped():
     data.loc[0, "Reaction"] = np.nan
     text = str(bm.ModelSpec("Reaction ~ Days + I(2 * Days) + (Days || Subject)", data, weights="w"))
     assert "179 rows, 1 left out" in text
-    assert "dropped (earlier columns determine them): I(2 * Days)" in text
+    assert "Dropped, because earlier columns determine them: I(2 * Days)" in text
     assert "weights: w" in text
     assert "random" in text
 

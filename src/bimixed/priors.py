@@ -186,6 +186,11 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
     return Priors(chosen, frozenset(named))
 
 
+def known_names(design: Design) -> set[str]:
+    """Every key that ``priors`` may have for this model."""
+    return {key for keys in _ladder(design).values() for key in keys}
+
+
 def _ladder(design: Design) -> dict[str, tuple[str, ...]]:
     """Full name of each parameter → keys that may set its prior, the most specific first."""
     ladder: dict[str, tuple[str, ...]] = {design.names[j]: (design.names[j], "fixef") for j in design.kept}

@@ -3,17 +3,21 @@
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
-from bimixed.design import Design, array_design, build_design
-from bimixed.exceptions import BimixedWarning, FitError
-from bimixed.formula import RandomTerm, groups_formula, parse_formula
+from bimixed.description import Description, describe
+from bimixed.design import Design, array_design, build_design, notices
+from bimixed.equation import equation
+from bimixed.exceptions import BimixedWarning, FitError, FormulaError
+from bimixed.formula import RandomTerm, groups_formula, parse_formula, update_formula
 from bimixed.likelihood.fit import fit_likelihood
-from bimixed.priors import Prior, Priors, resolve_priors
+from bimixed.priors import Prior, Priors, known_names, resolve_priors
 from bimixed.results import Estimates, MixedModelResult
+from bimixed.simulation import simulate
 from bimixed.vocabulary import refuse_foreign_arrays, refuse_foreign_fit, refuse_foreign_specification
 
 METHODS = ("reml", "ml", "nuts")
@@ -56,9 +60,9 @@ class ModelSpec:
     >>> print(spec)
     log_radon ~ floor + (1 + floor | county)
     919 rows
-    kind                group   columns           levels  parameters
-    fixed                       Intercept, floor               2
-    correlated random   county  Intercept, floor      85           3
+    kind               group   columns           levels  parameters
+    fixed                      Intercept, floor                   2
+    correlated random  county  Intercept, floor      85           3
     """
 
     __slots__ = ("_given_priors", "_priors", "_recipe", "design")
@@ -84,7 +88,7 @@ class ModelSpec:
             context = _caller_names()
         recipe = {
             "formula": formula,
-            "data": data,
+            "data": _shallow(data),
             "weights": weights,
             "offset": offset,
             "na_action": na_action,
@@ -170,9 +174,7 @@ class ModelSpec:
         design = build_design(
             parsed, data, weights=weights, offset=offset, na_action=na_action, context=context, extra=extra
         )
-        spec = object.__new__(cls)
-        spec._settle(design, priors, None)
-        return spec
+        return _from_design(cls, design, priors)
 
     @classmethod
     def from_arrays(
@@ -250,9 +252,7 @@ class ModelSpec:
             weights=weights,
             offset=offset,
         )
-        spec = object.__new__(cls)
-        spec._settle(design, priors, None)
-        return spec
+        return _from_design(cls, design, priors)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A ModelSpec can't be changed; make a new one.")
@@ -413,8 +413,125 @@ class ModelSpec:
             warnings.simplefilter("ignore", BimixedWarning)
             return fit_likelihood(self.design, reml=True).estimates
 
+    def describe(self) -> Description:
+        """Table of the terms, rows used and left out, and what was noticed; ``print(spec)`` shows it."""
+        return describe(self.design)
+
+    @property
+    def noticed(self) -> tuple[str, ...]:
+        """What should be known before fitting, a sentence each."""
+        return notices(self.design)
+
+    def equation(self) -> str:
+        r"""The model in LaTeX, an ``aligned`` environment.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> r"u_{\mathrm{Subject}[i]} + \varepsilon_i" in spec.equation()
+        True
+        """
+        return equation(self.design)
+
+    def update(
+        self,
+        formula: str | None = None,
+        data: Any = None,
+        priors: Mapping[str, Prior] | None = None,
+    ) -> "ModelSpec":
+        """A new specification with some parts changed.
+
+        Parameters
+        ----------
+        formula : str, optional
+            ``.`` stands for the old part: ``". ~ . + x"``, ``"log(.) ~ ."``, ``". ~ . - (1 | g)"``.
+        data : table, optional
+        priors : dict of Prior, optional
+            Added to those given before; the same key replaces.
+
+        Returns
+        -------
+        ModelSpec
+
+        Raises
+        ------
+        FormulaError, DataError, PriorError
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> spec.update(". ~ . - (1 | Subject) + (Days | Subject)").formula
+        'Reaction ~ Days + (Days | Subject)'
+        """
+        merged = {**self._given_priors, **(priors or {})}
+        recipe = self._recipe
+        if recipe is None:
+            if formula is not None or data is not None:
+                raise FormulaError(
+                    "update can change formula and data of a spec that was made from a formula with bars; "
+                    "make a new one with from_groups or from_arrays."
+                )
+            return _from_design(type(self), self.design, merged)
+        if formula is not None:
+            formula = update_formula(parse_formula(recipe["formula"]), formula)
+            # priors of coefficients that are gone would name nothing
+            probe = ModelSpec(
+                **{**recipe, "formula": formula, "data": recipe["data"] if data is None else data}
+            )
+            known = known_names(probe.design)
+            merged = {k: v for k, v in merged.items() if k in known or k in (priors or {})}
+        changes = {"formula": formula, "data": data}
+        return ModelSpec(**{**recipe, **{k: v for k, v in changes.items() if v is not None}}, priors=merged)
+
+    def simulate(
+        self,
+        fixef: Any,
+        random_cov: Any,
+        sigma: float,
+        n: int = 1,
+        random_seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Responses of the specification's rows from given parameters.
+
+        Parameters
+        ----------
+        fixef : mapping or array
+            Fixed effects, by name or in the order of ``spec.fixed`` without dropped columns.
+        random_cov : mapping
+            Group → (K, K) covariance matrix of its coefficients, or one variance; absolute, not
+            relative to sigma.
+        sigma : float
+            Residual sd (of a row with weight 1).
+        n : int
+            Number of simulated responses.
+        random_seed : int, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+            Observations × n, index of the rows used.
+
+        Raises
+        ------
+        DataError
+            Where a parameter is missing, unknown or impossible.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> spec.simulate({"Intercept": 250, "Days": 10}, {"Subject": 900}, 25, n=3, random_seed=1).shape
+        (180, 3)
+        """
+        return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
+
     def __str__(self) -> str:
         return str(describe(self.design))
+
+    def _repr_html_(self) -> str:
+        return describe(self.design)._repr_html_()
 
     def __repr__(self) -> str:
         return f"ModelSpec({self.formula!r}, {self.design.n} rows)"
@@ -443,44 +560,17 @@ def _known_method(method: object) -> str:
     return method.lower()
 
 
-@dataclass(frozen=True)
-class Description:
-    """What a specification says, as rows of a table."""
-
-    title: str
-    rows: str
-    lines: tuple[tuple[str, str, str, str, str], ...]
-    notes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        head = ("kind", "group", "columns", "levels", "parameters")
-        table = [head, *self.lines]
-        widths = [max(len(row[i]) for row in table) for i in range(5)]
-        lines = [
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  "
-            f"{d:>{widths[3]}}  {e:>{widths[4]}}".rstrip()
-            for a, b, c, d, e in table
-        ]
-        return "\n".join([self.title, self.rows, *lines, *self.notes])
+def _from_design(cls: type[ModelSpec], design: Design, priors: Mapping[str, Prior] | None) -> ModelSpec:
+    spec = object.__new__(cls)
+    spec._settle(design, priors, None)
+    return spec
 
 
-def describe(design: Design) -> Description:
-    """The terms of a model: kind, group, columns, levels, number of parameters."""
-    lines = [("fixed", "", ", ".join(design.names), "", str(len(design.kept)))]
-    for factor in design.factors:
-        start = 0
-        for size, correlated in factor.template.blocks:
-            names = factor.names[start : start + size]
-            start += size
-            kind = "correlated random" if correlated and size > 1 else "random"
-            count = size * (size + 1) // 2 if correlated else size
-            lines.append((kind, factor.key, ", ".join(names), str(factor.n_levels), str(count)))
-    dropped = design.frame.n_dropped
-    rows = f"{design.n} rows" + (f", {dropped} left out (missing values)" if dropped else "")
-    notes = [f"weights: {design.weights_column or 'given'}"] if design.weights is not None else []
-    if design.dropped:
-        notes.append(f"dropped (earlier columns determine them): {', '.join(design.dropped)}")
-    return Description(design.formula.text, rows, tuple(lines), tuple(notes))
+def _shallow(data: Any) -> Any:
+    """The same columns in a table of its own, so that columns set later by the caller are not seen."""
+    if isinstance(data, pd.DataFrame):
+        return data.copy(deep=False)
+    return dict(data) if isinstance(data, Mapping) else data
 
 
 def _caller_names() -> dict[str, Any]:

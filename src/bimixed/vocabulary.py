@@ -115,8 +115,8 @@ def _advice(
 
 
 _SPECIFICATION = {
-    "family": "Responses are Gaussian here: leave it out. For counts and yes/no data use bambi or lme4's glmer.",
-    "link": "The link is the identity: leave it out, and transform the response in the formula: 'log(y) ~ x'.",
+    "family": "Responses are Gaussian here: leave it out. For counts and yes/no data use bambi.",
+    "link": "The link is the identity: leave it out; transform in the formula: 'log(y) ~ x'.",
     "dropna": "Write ModelSpec(formula, data, na_action='drop'), the default.",
     "missing": "Write ModelSpec(formula, data, na_action='drop') (the default), or 'raise'.",
     "na_rm": "Write ModelSpec(formula, data, na_action='drop'), the default.",
@@ -172,7 +172,7 @@ _PREDICT = {
     "newdata": "Write fit.predict(new_data).",
     "re_form": "Write fit.predict(new_data, random='none') for the population (re.form = NA), "
     "random='all' (the default) for the groups.",
-    "re_formula": "Write fit.predict(new_data, random='none') for the population, random='all' for the groups.",
+    "re_formula": "Write fit.predict(new_data, random='none') for the population, 'all' for the groups.",
     "include_group_specific": "Write fit.predict(new_data, random='all') for True, random='none' for False "
     "(given: {value}).",
     "allow_new_levels": "Write fit.predict(new_data, new_levels='population'), or 'sample' to count a new "
@@ -181,4 +181,3 @@ _PREDICT = {
     "kind": "Write interval='confidence' for the mean and interval='prediction' for a new response.",
     "alpha": "Write fit.predict(new_data, interval='confidence', level=1 - alpha) (alpha given: {value}).",
 }
-

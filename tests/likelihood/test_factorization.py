@@ -7,12 +7,13 @@ inverts matrices of condition up to 1e6, which costs it about that many digits.
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from dense import dense_fit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bimixed.crossproducts import cross_products
-from bimixed.design import build_design
+from bimixed.design import array_design, build_design
 from bimixed.formula import parse_formula
 from bimixed.likelihood.objective import evaluate, gradient, relative_factors
 
@@ -30,6 +31,31 @@ STRUCTURES = {
     "no fixed effects": "y ~ 0 + (x | a) + (1 | j)",
     "rank deficient": "y ~ x + I(2 * x) + z + (1 | a)",
 }
+
+
+GENERAL = ("membership alone", "membership and slopes", "basis by group", "two general and nested")
+
+
+def general_design(structure, seed, n, weighted):
+    """Designs whose rows combine levels, through arrays."""
+    d = data(seed, n)
+    rng = np.random.default_rng(seed + 1)
+    X = np.column_stack([np.ones(n), d["x"]])
+    members = sp.csr_array(rng.dirichlet(np.ones(9) * 0.3, n).round(2))
+    basis = {g: np.vander(d["z"][d["a"] == g], 2 + g % 2) for g in sorted(d["a"].unique())}
+    indicators = {g: pd.get_dummies(d["b"][d["a"] == g]).to_numpy(float) for g in sorted(d["a"].unique())}
+    arguments = {
+        "membership alone": (None, {"exog_vc": {"m": members}}),
+        "membership and slopes": (d["i"], {"exog_re": X, "exog_vc": {"m": members}}),
+        "basis by group": (d["a"], {"exog_vc": {"s": basis}}),
+        "two general and nested": (
+            d["a"],
+            {"exog_re": np.ones(n), "exog_vc": {"m": indicators, "s": basis, "c": members.toarray()}},
+        ),
+    }
+    groups, given = arguments[structure]
+    kwargs = {"weights": d["w"], "offset": d["o"]} if weighted else {}
+    return array_design(d["y"], X, groups, **given, **kwargs)
 
 
 def data(seed, n):
@@ -57,7 +83,7 @@ def theta_of(cp, seed, singular):
     return theta
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", [*STRUCTURES, *GENERAL])
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -68,7 +94,10 @@ def theta_of(cp, seed, singular):
 )
 def test_against_brute_force(structure, seed, n, weighted, reml, singular):
     kwargs = {"weights": "w", "offset": "o"} if weighted else {}
-    design = build_design(parse_formula(STRUCTURES[structure]), data(seed, n), **kwargs)
+    if structure in GENERAL:
+        design = general_design(structure, seed, n, weighted)
+    else:
+        design = build_design(parse_formula(STRUCTURES[structure]), data(seed, n), **kwargs)
     cp = cross_products(design)
     theta = theta_of(cp, seed, singular)
     T = relative_factors(cp, theta)

@@ -74,7 +74,9 @@ def array_design(
         if exog_re is None
         else _matrix(exog_re, "exog_re", n, re_names, "re_names", "z")
     )
-    beside = {name: _column(v, name, n) for name, v in (("weights", weights), ("offset", offset)) if v is not None}
+    beside = {
+        name: _column(v, name, n) for name, v in (("weights", weights), ("offset", offset)) if v is not None
+    }
     kept = _complete(y, X, R, table, beside)
     index = endog.index if isinstance(endog, pd.Series | pd.DataFrame) else pd.RangeIndex(n)
     frame = Frame(table[kept].reset_index(drop=True), index[kept], kept)
@@ -172,9 +174,7 @@ def _group_labels(groups: Any, n: int) -> tuple[str, Any, pd.DataFrame]:
     return str(key), labels, pd.DataFrame({str(key): labels})
 
 
-def _complete(
-    y: Array, X: Array, R: Array, table: pd.DataFrame, beside: Mapping[str, Array]
-) -> Any:
+def _complete(y: Array, X: Array, R: Array, table: pd.DataFrame, beside: Mapping[str, Array]) -> Any:
     kept = ~np.isnan(y) & ~np.isnan(X).any(axis=1) & ~np.isnan(R).any(axis=1)
     kept &= ~table.isna().to_numpy().any(axis=1)
     for values in beside.values():
@@ -246,7 +246,8 @@ def _from_groups(
             f"exog_vc[{name!r}] has {what}. Give one matrix for every label in groups, with no columns "
             "where a group has none (numpy.zeros((rows, 0)))."
         )
-    row, column, value, labels = [], [], [], []
+    row, column, value = [], [], []
+    labels: list[str] = []
     for place, (group, rows) in enumerate(stretches.items()):
         entries = _entries(given[group], f"exog_vc[{name!r}][{group!r}]", len(rows))
         names = _column_names(given[group], entries.shape[1], colnames[place] if colnames else None)
@@ -279,9 +280,9 @@ def _entries(given: Any, place: str, n: int) -> sp.coo_array:
 
 
 def _column_names(given: Any, width: int, names: Sequence[str] | None) -> list[str]:
-    if names is None:
-        names = given.columns if isinstance(given, pd.DataFrame) else range(1, width + 1)
-    return [str(name) for name in names]
+    if names is not None:
+        return [str(name) for name in names]
+    return [str(name) for name in (given.columns if isinstance(given, pd.DataFrame) else range(1, width + 1))]
 
 
 def _component(name: str, Z: sp.csr_array, labels: list[str]) -> Component:
@@ -386,7 +387,9 @@ class ArrayEncoding:
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[1] != width or (n is not None and len(array) != n):
             rows = "any number of" if n is None else n
-            raise DataError(f"{name} of the new data has shape {array.shape}; wanted: ({rows} rows, {width}).")
+            raise DataError(
+                f"{name} of the new data has shape {array.shape}; wanted: ({rows} rows, {width})."
+            )
         if not np.isfinite(array).all():
             raise DataError(f"{name} of the new data has missing or infinite values; drop these rows.")
         return array
@@ -409,8 +412,8 @@ class ArrayEncoding:
         given = new_data.get("exog_vc", {})
         if key not in given:
             raise DataError(
-                f"The new data have no exog_vc[{key!r}]: give its matrix with the {len(self.components[key])} "
-                f"columns of the fit, or leave the component out with random=."
+                f"The new data have no exog_vc[{key!r}]: give its matrix with the "
+                f"{len(self.components[key])} columns of the fit, or leave it out with random=."
             )
         Z = sp.csr_array(_entries(given[key], f"exog_vc[{key!r}]", n))
         if Z.shape[1] != len(self.components[key]):

@@ -80,6 +80,7 @@ def build_design(
     formula = replace(formula, random=tuple(_resolved(term, frame.table) for term in formula.random))
     encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index)
     y = _response(formula, encoded["response"], frame)
+    _refuse_response_as_predictor(formula, encoded)
     for name, part in encoded.items():
         if name != "response":
             matrices.require_finite(part, part.values, frame.index)
@@ -151,14 +152,17 @@ def _parts(formula: Formula) -> dict[str, Part]:
 
 def _response(formula: Formula, part: EncodedPart, frame: frames.Frame) -> Array:
     values = part.values
-    plain = formula.response.strip("`")
-    dtype = frame.table[plain].dtype if plain in frame.table else None
-    boolean = dtype is not None and pd.api.types.is_bool_dtype(dtype)
-    if values.shape[1] != 1 or boolean:
-        kind = "boolean" if boolean else f"not numeric ({dtype or 'several columns'})"
+    kinds = {kind.value: state for kind, state in part.spec.encoder_state.values()}
+    if values.shape[1] != 1 or "categorical" in kinds:
+        kind = f"not numeric ({values.shape[1]} columns)"
+        if "categorical" in kinds:
+            levels = kinds["categorical"].get("categories", [])
+            kind = "boolean" if {*levels} <= {True, False} else "not numeric (text or a category)"
         raise DataError(
             f"The response {formula.response!r} is {kind}. A linear mixed model needs one column "
-            "of numbers: if it holds numbers as text, convert it with pandas.to_numeric; "
+            "of numbers: if it holds numbers as text, convert it with pandas.to_numeric; if one "
+            "measurement stands in several columns, bring it into long format: "
+            "data.melt(id_vars=[...], var_name='time', value_name='y'); "
             "a category can't be the response."
         )
     matrices.require_finite(part, values, frame.index)
@@ -167,6 +171,16 @@ def _response(formula: Formula, part: EncodedPart, frame: frames.Frame) -> Array
             f"The response {formula.response!r} is constant ({values[0, 0]:g}); there is nothing to model."
         )
     return values[:, 0].copy()
+
+
+def _refuse_response_as_predictor(formula: Formula, encoded: Mapping[str, EncodedPart]) -> None:
+    response = encoded["response"].names[0]
+    for part in encoded.values():
+        if part is not encoded["response"] and response in part.names:
+            raise FormulaError(
+                f"{response!r} is the response and stands in {part.place} too, which would explain it by "
+                "itself. Leave it out on the right."
+            )
 
 
 def _random_factors(

@@ -113,13 +113,13 @@ class ComponentEncoder:
                 built = matrices.encode_spec(spec, self.part.place, part, context, "sparse")
                 Z = sp.csr_array(built.__wrapped__)
             blocks.append(_labelled(Z, rows, labels if label is None else label, spec.column_names))
-        row, label, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        place = np.array([self.levels.get(x, -1) for x in label], dtype=np.intp)
+        row, names, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        place = np.array([self.levels.get(x, -1) for x in names], dtype=np.intp)
         seen = place >= 0
         Z = sp.csr_array((value[seen], (row[seen], place[seen])), shape=(n, len(self.levels)))
         if seen.all():
             return MixedRows(Z)
-        new, numbers = np.unique(label[~seen].astype(str), return_inverse=True)
+        new, numbers = np.unique(names[~seen].astype(str), return_inverse=True)
         unseen = sp.csr_array((value[~seen], (row[~seen], numbers)), shape=(n, len(new)))
         return MixedRows(Z, unseen, tuple(new.tolist()))
 
@@ -144,14 +144,14 @@ def component_factor(
         for rows, code, label in _stretches(codes, labels, together=False):
             Z, specs[code] = matrices.build_sparse(part, table.iloc[rows].reset_index(drop=True), context)
             blocks.append(_labelled(Z, rows, label, specs[code].column_names))
-    row, label, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    row, names, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     if not np.isfinite(value).all():
         bad = frame.index[np.unique(row[~np.isfinite(value)])][:5].tolist()
         raise DataError(
             f"{part.place} ({part.text}) is infinite or undefined in rows {bad}; correct or drop these."
         )
     used = value != 0.0
-    found, place = np.unique(label[used].astype(str), return_inverse=True)
+    found, place = np.unique(names[used].astype(str), return_inverse=True)
     if len(found) == 0:
         raise DataError(f"{part.place} has no column with a value; write '0 + C(x)' or '0 + x'.")
     Z = sp.csr_array((value[used], (row[used], place)), shape=(len(table), len(found)))
@@ -206,4 +206,3 @@ def _labelled(Z: sp.csr_array, rows: Ints, labels: Any, columns: Any) -> tuple[I
     group = group[entries.row] if group.ndim else np.full(len(names), labels, dtype=object)
     label = np.array([f"{g}:{c}" if g != "" else c for g, c in zip(group, names, strict=True)], dtype=object)
     return rows[entries.row], label, entries.data
-

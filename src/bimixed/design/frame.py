@@ -3,7 +3,7 @@
 import difflib
 import importlib.util
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import narwhals as nw
@@ -26,11 +26,14 @@ class Frame:
         Index of the used rows in the caller's table.
     kept : (n_total,) bool array
         Which rows of the caller's table are used.
+    missing : dict
+        Column → number of missing values, where there are any.
     """
 
     table: pd.DataFrame
     index: pd.Index
     kept: NDArray[np.bool_]
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_dropped(self) -> int:
@@ -159,7 +162,7 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
     index = table.index
     if dropped.any():
         table, index = table[kept], index[kept]
-    return Frame(plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0), index, kept)
+    return Frame(plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0), index, kept, counts)
 
 
 def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -172,6 +175,9 @@ def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
             if len(used.cat.categories) < len(dtype.categories):
                 converted[name] = used
             continue
+        if pd.api.types.is_object_dtype(dtype):
+            converted[name] = _inferred(table[name])
+            continue
         if not pd.api.types.is_extension_array_dtype(dtype):
             continue
         if pd.api.types.is_bool_dtype(dtype):
@@ -183,3 +189,13 @@ def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
         elif pd.api.types.is_string_dtype(dtype):
             converted[name] = table[name].astype(object)
     return table.assign(**converted) if converted else table
+
+
+def _inferred(column: pd.Series) -> pd.Series:
+    """A column of Python objects as the numbers or booleans that it holds, else as it is."""
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("floating", "mixed-integer-float", "decimal"):
+        return column.astype("float64")
+    if kind in ("integer", "boolean"):
+        return column.astype("int64" if kind == "integer" else "bool")
+    return column

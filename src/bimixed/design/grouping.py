@@ -59,9 +59,7 @@ class Grouping:
         return np.asarray(joined, dtype=object)
 
     def group_values(self, table: pd.DataFrame, context: Mapping[str, Any]) -> list[pd.Series]:
-        return [
-            group_column(atom, table, context, dict(self.states.get(atom, {}))) for atom in self.columns
-        ]
+        return [group_column(atom, table, context, dict(self.states.get(atom, {}))) for atom in self.columns]
 
 
 def make_grouping(

@@ -24,6 +24,7 @@ from formulaic.transforms import TRANSFORMS
 from formulaic.utils.layered_mapping import LayeredMapping
 from formulaic.utils.stateful_transforms import stateful_eval
 from interface_meta import override
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.exceptions import BimixedError, DataError, FormulaError
@@ -43,7 +44,10 @@ class Part:
         try:
             parsed = _parsed(self.text)
         except Exception as error:
-            raise FormulaError(f"{self.place} can't be read: {_clean(error)}") from error
+            text = self.text.removeprefix("1 + ")
+            raise FormulaError(
+                f"{self.place}, '{text}', can't be read: {_clean(error)}. {_remedy(text)}"
+            ) from error
         for expression in _python_expressions(parsed):
             refuse_exclusive_or(expression, self.place)
         return parsed
@@ -131,8 +135,12 @@ def names_in_python(expression: str) -> list[str]:
         return f"quoted_{len(quoted) - 1}_name"
 
     tree = ast.parse(re.sub(r"`([^`]*)`", stand_in, expression), mode="eval")
-    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    functions = {id(call.func) for call in calls}
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
+    for call in calls:  # Q("weird name"), patsy's quotation
+        if isinstance(call.func, ast.Name) and call.func.id == "Q":
+            names += [str(a.value) for a in call.args if isinstance(a, ast.Constant)]
     back = {f"quoted_{i}_name": name for i, name in enumerate(quoted)}
     return [back.get(name, name) for name in names]
 
@@ -183,21 +191,39 @@ class _Materializer(PandasMaterializer):
 
     @override
     def _check_for_nulls(self, name: str, values: Any, na_action: Any, drop_rows: set[int]) -> None:
-        """A label made missing would silently become the reference level."""
+        """Refuse what formulaic would make columns of that mean nothing, or not what was meant."""
         plain = getattr(values, "__wrapped__", values)
+        if values.__formulaic_metadata__.kind is Factor.Kind.CONSTANT or isinstance(plain, dict):
+            return
         if isinstance(plain, pd.Categorical):
             plain = pd.Series(plain)
-        if not isinstance(plain, pd.Series) or not self._is_categorical(values):
-            return
-        missing = plain.isna().to_numpy()
-        if missing.any():
-            index = self.data.index if self.row_index is None else self.row_index
-            rows = index[missing][:5].tolist()
+        n = np.shape(plain)[0] if np.ndim(plain) else 0
+        if n != len(self.data):
+            what = f"{n} values" if np.ndim(plain) else "one value"
             raise DataError(
-                f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not "
-                f"missing: {rows}. Let it give every row a label (wider limits in a cut, say), or drop "
-                "these rows."
+                f"'{name}' gives {what} for {len(self.data)} rows. Let it give one for each row; a number "
+                "for all rows is no predictor."
             )
+        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype.kind in "mMc":
+            raise DataError(
+                f"'{name}' holds {'complex numbers' if plain.dtype.kind == 'c' else 'dates or durations'}, "
+                "which have no slope. Make numbers of them (days since the first: "
+                "(data['date'] - data['date'].min()).dt.days) or labels (.astype(str))."
+            )
+        if isinstance(plain, pd.Series) and self._is_categorical(values):
+            self._refuse_missing_labels(name, plain.isna().to_numpy())
+
+    def _refuse_missing_labels(self, name: str, missing: NDArray[np.bool_]) -> None:
+        """A label made missing would silently become the reference level."""
+        if not missing.any():
+            return
+        index = self.data.index if self.row_index is None else self.row_index
+        rows = index[missing][:5].tolist()
+        raise DataError(
+            f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not "
+            f"missing: {rows}. Let it give every row a label (wider limits in a cut, say), or drop "
+            "these rows."
+        )
 
 
 def _materialize(
@@ -269,9 +295,7 @@ def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, An
     return _float_matrix(encode_spec(part.spec, part.place, table, context, "numpy"), len(table))
 
 
-def encode_spec(
-    spec: Any, place: str, table: pd.DataFrame, context: Mapping[str, Any], output: str
-) -> Any:
+def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str, Any], output: str) -> Any:
     """Redo a materialised part on new rows.
 
     Raises
@@ -309,9 +333,32 @@ def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:
     )
 
 
+_IN_R = {
+    "factor": "In place of factor(x) write C(x).",
+    "as.factor": "In place of as.factor(x) write C(x).",
+    "relevel": "For another reference level write C(x, contr.treatment('level')).",
+    "s": "For a smooth of x write cr(x, df=5) (natural cubic spline) or bs(x, df=5).",
+    "ns": "For a natural cubic spline write cr(x, df=4).",
+    "cbind": "A response is one column; bring measurements in several columns into long format: "
+    "data.melt(id_vars=[...], var_name='time', value_name='y').",
+    "ifelse": "In place of ifelse(test, a, b) write np.where(test, a, b).",
+    "as.numeric": "In place of as.numeric(x) write x.astype(float).",
+    "interaction": "In place of interaction(a, b) write a:b.",
+}
+"""Functions of R, and what to write."""
+
+
+def _remedy(text: str) -> str:
+    for name, remedy in _IN_R.items():
+        if re.search(rf"(?<![\w.]){re.escape(name)}\(", text):
+            return remedy
+    return "Check the spelling and the types of the columns it names."
+
+
 def _clean(error: Exception) -> str:
     """Formulaic's message without colour codes and markers."""
-    return re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).replace("\n\n", " In: ")
+    text = re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).replace("\n\n", " In: ")
+    return text.strip().removesuffix(".")
 
 
 def _explain(
@@ -323,7 +370,7 @@ def _explain(
             _materialize(part.parsed, table, context)
         except Exception as cause:
             return FormulaError(
-                f"{part.place}, '{part.text}', can't be evaluated: {_clean(cause)} "
-                "Check the spelling and the types of the columns it names."
+                f"{part.place}, '{part.text.removeprefix('1 + ')}', can't be evaluated: {_clean(cause)}. "
+                f"{_remedy(part.text)}"
             )
     return FormulaError(f"The formula can't be evaluated: {_clean(error)}")

@@ -49,13 +49,13 @@ def groups_formula(
 def _group_column(groups: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(groups, str):
         return groups, {}
-    if groups is None or isinstance(groups, list | tuple) and all(isinstance(g, str) for g in groups[:1]):
-        if groups is None or len(groups) < 20:
-            raise FormulaError(
-                "groups is one column's name, or an array with a label for each row; for several grouping "
-                "columns name them as components: groups of ones and "
-                "vc_formula={'a': '0 + C(a)', 'b': '0 + C(b)'}, or write '(1 | a) + (1 | b)' in ModelSpec."
-            )
+    names = isinstance(groups, list | tuple) and len(groups) < 20 and isinstance(groups[0], str)
+    if groups is None or names:
+        raise FormulaError(
+            "groups is one column's name, or an array with a label for each row; for several grouping "
+            "columns name them as components: groups of ones and "
+            "vc_formula={'a': '0 + C(a)', 'b': '0 + C(b)'}, or write '(1 | a) + (1 | b)' in ModelSpec."
+        )
     name = getattr(groups, "name", None)
     name = str(name) if name is not None else "groups"
     return name, {name: groups}
@@ -78,7 +78,5 @@ def _one_sided(text: Any, place: str) -> str:
     stripped = text.strip().removeprefix("~").strip()
     probe = parse_formula(f"y ~ {stripped}")  # bars and stray tildes get the parser's message
     if probe.random or probe.offsets:
-        raise FormulaError(
-            f"{place} is '{text}'; it has columns only, without bars and offsets: '1 + x'."
-        )
+        raise FormulaError(f"{place} is '{text}'; it has columns only, without bars and offsets: '1 + x'.")
     return probe.fixed

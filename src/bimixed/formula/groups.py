@@ -33,8 +33,7 @@ def parse_groups(text: str, group: Piece) -> list[Group]:
 def _interaction(text: str, piece: Piece) -> list[Group]:
     """Groups of a piece without top-level slashes."""
     groups: list[Group] = [()]
-    for part in scanner.split(piece, ":"):
-        part = part.strip()
+    for part in (part.strip() for part in scanner.split(piece, ":")):
         inside = scanner.enclosed(part)
         inner = parse_groups(text, inside.strip()) if inside is not None else [(_atom(text, part),)]
         groups = [_joined(left, right) for left in groups for right in inner]

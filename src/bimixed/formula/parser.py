@@ -8,6 +8,8 @@ Grammar of what is taken out, all of it joined to the rest by ``+``::
     offset(expression)
 """
 
+import re
+
 from bimixed.exceptions import FormulaError
 from bimixed.formula import scanner
 from bimixed.formula.groups import parse_groups
@@ -59,6 +61,20 @@ def parse_formula(text: str) -> Formula:
     return Formula(text, response.text, _join(fixed), tuple(random), tuple(offsets))
 
 
+def right_pieces(text: str) -> tuple[str, list[tuple[str, Piece]]]:
+    """Response, and the terms of the right side with the sign before each."""
+    scanner.check_balanced(text)
+    response, right = _sides(text)
+    return response.text, _signed_pieces(text, right)
+
+
+def bar_terms(text: str, piece: Piece) -> list[RandomTerm]:
+    """The terms of one piece in parentheses that has a bar."""
+    inside = scanner.enclosed(piece)
+    assert inside is not None
+    return _random_terms(text, piece, inside)
+
+
 def _sides(text: str) -> tuple[Piece, Piece]:
     cut = scanner.split(Piece(text, 0), "~")
     sides = [side.strip() for side in cut]
@@ -72,10 +88,44 @@ def _sides(text: str) -> tuple[Piece, Piece]:
         raise FormulaError.at(
             text, len(text), "Nothing stands right of '~'; for an intercept alone write 'y ~ 1'."
         )
-    bar = next((i for i, c in scanner.top_level(response.text) if c == "|"), -1)
-    if bar >= 0:
-        raise FormulaError.at(text, response.position + bar, "A bar can't stand in the response.")
+    _check_response(text, response)
     return response, right
+
+
+def _check_response(text: str, response: Piece) -> None:
+    """One column, or one function: operators mean terms to formulaic and arithmetic to R."""
+    for i, char in scanner.top_level(response.text):
+        place = response.position + i
+        if char == "|":
+            raise FormulaError.at(text, place, "A bar can't stand in the response.")
+        if char == ",":
+            raise FormulaError.at(
+                text, place, f"The response is one column, not several. {_long(response.text)}"
+            )
+        if char in "+-*/^:%":
+            raise FormulaError.at(
+                text,
+                place,
+                f"'{char}' in the response: for arithmetic write I({response.text.replace('^', '**')}). "
+                f"For several responses: {_long(response.text)}",
+            )
+    if response.text.startswith(("[", "cbind(")):
+        raise FormulaError.at(
+            text,
+            response.position,
+            f"The response is one column, not several. {_long(response.text)}",
+            len(response.text),
+        )
+
+
+def _long(response: str) -> str:
+    """How to reshape, with the columns named."""
+    names = [name for name in re.findall(r"[^\W\d]\w*", response) if name not in ("cbind", "c", "I")]
+    columns = f", value_vars={names}" if len(names) > 1 else ""
+    return (
+        "Bring a measurement that stands in several columns into long format, one row for each: "
+        f"data.melt(id_vars=['subject']{columns}, var_name='time', value_name='y')."
+    )
 
 
 def _signed_pieces(text: str, right: Piece) -> list[tuple[str, Piece]]:

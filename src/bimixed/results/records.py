@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from bimixed.covariance import Array
 from bimixed.design import RandomRows
 

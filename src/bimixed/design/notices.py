@@ -1,0 +1,211 @@
+"""What a user should know of a specification before fitting it: told, never changed."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from bimixed.design.design import Design
+from bimixed.design.random_effects import RandomFactor
+from bimixed.design.rows import Ints
+from bimixed.formula import RandomTerm
+
+FEW = 5
+"""Fewer levels than this leave a variance poorly known."""
+WIDE = 1e4
+"""Ratio of the covariates' sizes beyond which a naive fit would be ill-conditioned."""
+ALIASED = 1e-10
+"""Share of a column's sum of squares left beside X below which X determines it."""
+
+
+def notices(design: Design) -> tuple[str, ...]:
+    """Sentences about rows, columns, groups and their relations."""
+    found: list[str] = []
+    if design.dropped:
+        found.append(
+            f"Dropped, because earlier columns determine them: {', '.join(design.dropped)}. They have no "
+            "estimate."
+        )
+    found += _powers(design)
+    found += _texts(design)
+    found += _scales(design)
+    for factor in design.factors:
+        if not factor.is_mixed:
+            found += _of_group(design, factor)
+    plain = [f for f in design.factors if not f.is_mixed]
+    for first, second in combinations(plain, 2):
+        found += _relation(design, first, second)
+    found += _restarting(design)
+    return tuple(found)
+
+
+def _powers(design: Design) -> Iterator[str]:
+    """``x**2`` is x:x and so x; only ``I(x**2)`` is the square."""
+    sides = [design.formula.fixed, *(t.lhs for t in design.formula.random if t.component is None)]
+    for text in dict.fromkeys(sides):
+        outside = re.sub(r"\w+\([^()]*\)", "", text)
+        for name, operator, power in re.findall(r"([^\W\d]\w*)\s*(\*\*|\^)\s*(\d+)", outside):
+            yield (
+                f"'{name}{operator}{power}' is the column {name} itself in a formula (terms to a power are "
+                f"their interactions); for the power write I({name}**{power})."
+            )
+
+
+def _texts(design: Design) -> Iterator[str]:
+    """Text that holds numbers makes a factor with a level for each."""
+    table = design.frame.table
+    used = set(re.findall(r"[^\W\d]\w*", design.formula.fixed))
+    for name in table.columns:
+        column = table[name]
+        if name not in used or not pd.api.types.is_string_dtype(column.dtype):
+            continue
+        levels = pd.Series(pd.unique(column.astype(str)))
+        if len(levels) > 2 and pd.to_numeric(levels, errors="coerce").notna().all():
+            yield (
+                f"Column {name!r} holds numbers as text and is a factor with {len(levels)} levels; convert "
+                f"it with pandas.to_numeric for one slope, or write C({name}) if that is meant."
+            )
+
+
+def _scales(design: Design) -> Iterator[str]:
+    sizes = {n: float(np.std(design.X[:, j])) for j, n in enumerate(design.names)}
+    for factor in design.factors:
+        if not factor.is_mixed:
+            sizes |= {n: float(np.std(factor.values[:, k])) for k, n in enumerate(factor.names)}
+    sizes = {name: size for name, size in sizes.items() if size > 0}
+    if not sizes:
+        return
+    small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    if sizes[large] > WIDE * sizes[small]:
+        yield (
+            f"Columns of very different sizes: {large} has sd {sizes[large]:.3g}, {small} "
+            f"{sizes[small]:.3g}. They are scaled internally, so that the fit is as exact as any; "
+            "coefficients stay in your units."
+        )
+
+
+def _of_group(design: Design, factor: RandomFactor) -> Iterator[str]:
+    counts = factor.level_counts()
+    alone = int((counts == 1).sum())
+    if factor.n_levels < FEW:
+        yield (
+            f"{factor.key} has {factor.n_levels} levels: a variance between so few is poorly known. With "
+            "REML trust its interval rather than its estimate; NUTS adds what its prior says."
+        )
+    if alone > factor.n_levels / 4:
+        yield (
+            f"{factor.key}: {alone} of {factor.n_levels} levels have one row. They add little to what is "
+            "known of the variance, and their effects are shrunk most."
+        )
+    yield from _constant_slopes(factor)
+    determined = _in_span(design, factor)
+    if determined:
+        names = " and ".join(factor.names[k] for k in determined)
+        yield (
+            f"{factor.key} is both fixed and random: the fixed effects have a coefficient for every level, "
+            f"so REML can't identify the variance of {names}. Remove one of the two."
+        )
+
+
+def _constant_slopes(factor: RandomFactor) -> Iterator[str]:
+    if "Intercept" not in factor.names:
+        return
+    order = np.argsort(factor.codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(factor.level_counts())[:-1]])
+    for k, name in enumerate(factor.names):
+        values = factor.values[order, k]
+        spread = np.maximum.reduceat(values, starts) - np.minimum.reduceat(values, starts)
+        if name != "Intercept" and spread.max() <= 1e-12 * max(float(np.abs(values).max()), 1e-300):
+            yield (
+                f"The random slope {name} does not vary within any level of {factor.key}, so a level shows "
+                "nothing of its slope: slope and intercept are told apart only by how the variance between "
+                f"levels changes with {name}. Keep it in the fixed part, and leave it out of "
+                f"{' and '.join(factor.sources)}."
+            )
+
+
+def _in_span(design: Design, factor: RandomFactor) -> list[int]:
+    """Coefficients whose columns all lie in the span of X (the condition of the REML fit)."""
+    X = design.X_kept
+    if X.shape[1] < factor.n_levels:
+        return []
+    Q = np.linalg.qr(X)[0]
+    found = []
+    for k in range(factor.n_coefficients):
+        z = factor.values[:, k]
+        total = float(z @ z)
+        sums = np.zeros((factor.n_levels, Q.shape[1]))
+        np.add.at(sums, factor.codes, z[:, None] * Q)
+        if total > 0 and total - float(np.sum(sums**2)) <= ALIASED * total:
+            found.append(k)
+    return found
+
+
+def _relation(design: Design, first: RandomFactor, second: RandomFactor) -> Iterator[str]:
+    """Nested groups that were given as crossed, and equal partitions."""
+    if first.group == second.group or first.is_component or second.is_component:
+        return
+    if set(first.group.split(":")) & set(second.group.split(":")):
+        return  # a and a:b: nested as written
+    for inner, outer in ((first, second), (second, first)):
+        if not _is_nested(inner.codes, outer.codes, inner.n_levels):
+            continue
+        if inner.n_levels == outer.n_levels:
+            yield (
+                f"{inner.key} and {outer.key} have the same levels under two names; their variances can't "
+                "be told apart. Remove one."
+            )
+        else:
+            yield (
+                f"Every level of {inner.key} lies in one level of {outer.key}: they are nested, and fitted "
+                f"so; '(1 | {outer.key}/{inner.key})' is the same model."
+            )
+        return
+    yield from _may_restart(first, second)
+
+
+def _may_restart(first: RandomFactor, second: RandomFactor) -> Iterator[str]:
+    """Crossed groups where the labels of one may start anew in each level of the other."""
+    inner, outer = (first, second) if first.n_levels < second.n_levels else (second, first)
+    pairs = np.unique(first.codes.astype(np.int64) * second.n_levels + second.codes)
+    if len(pairs) == first.n_levels * second.n_levels and _counts_from_one(inner):
+        yield (
+            f"{first.key} and {second.key} are crossed. If the labels of {inner.key} start anew in every "
+            f"level of {outer.key} ({inner.levels[0]} is not the same one everywhere), write "
+            f"'(1 | {outer.key}/{inner.key})'."
+        )
+
+
+def _counts_from_one(factor: RandomFactor) -> bool:
+    levels = pd.to_numeric(pd.Series(factor.levels.astype(str)), errors="coerce").to_numpy(dtype=float)
+    first = levels.min(initial=np.inf)
+    return bool(first in (0.0, 1.0) and np.array_equal(np.sort(levels), first + np.arange(len(levels))))
+
+
+def _restarting(design: Design) -> Iterator[str]:
+    """``(1 | a/b)`` where levels of b occur in several a: told, since the reverse may be meant."""
+    table = design.frame.table
+    terms: dict[tuple[str, ...], RandomTerm] = {
+        t.group: t for t in design.formula.random if t.component is None
+    }
+    for group, term in terms.items():
+        outer, inner = group[:-1], group[-1:]
+        if not outer or outer not in terms or inner in terms:
+            continue
+        if inner[0] not in table.columns or any(name not in table.columns for name in outer):
+            continue
+        shared = int((table.groupby(list(inner), observed=True)[list(outer)].nunique().max(axis=1) > 1).sum())
+        if shared:
+            yield (
+                f"{shared} labels of {inner[0]} occur in several levels of {':'.join(outer)}; {term.key} "
+                f"takes them as different. If they are the same ones, write '(1 | {':'.join(outer)}) + (1 | "
+                f"{inner[0]})'."
+            )
+
+
+def _is_nested(inner: Ints, outer: Ints, n_levels: int) -> bool:
+    parent = np.zeros(n_levels, dtype=np.intp)
+    parent[inner] = outer
+    return bool(np.array_equal(parent[inner], outer))
