@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import scipy.stats
 
 import bimixed as bm
@@ -185,3 +186,109 @@ def test_random_intercept_and_slope():
     assert fit.random_corr["classroom"].iloc[0, 1] == pytest.approx(-1.0, abs=1e-9)
     assert fit.diagnostics.singular
     assert len(fit.diagnostics.messages) == 1
+
+
+# --- 2, 3 and 4 in statsmodels' vocabulary -----------------------------------------------------
+
+
+def by_label(groups, columns):
+    """A matrix of indicators for the rows of each group."""
+    table = pd.DataFrame({"g": groups, "c": columns})
+    return {
+        g: (part["c"].to_numpy()[:, None] == np.unique(part["c"])).astype(float)
+        for g, part in table.groupby("g")
+    }
+
+
+@pytest.mark.parametrize("route", ["formula", "arrays", "ragged"])
+def test_nested_components_by_every_route(route):
+    nested, _ = simulations()
+    expected = bm.ModelSpec("y ~ 1 + (1 | group1/group2)", nested).fit().loglik
+    assert expected == pytest.approx(-116022.3805, abs=5e-5)
+    if route == "ragged":  # every group loses its own number of subgroups
+        nested = nested[nested["group2"] >= nested["group1"] % 7]
+        expected = bm.ModelSpec("y ~ 1 + (1 | group1/group2)", nested).fit().loglik
+    if route == "formula":
+        spec = bm.ModelSpec.from_groups(
+            "y ~ 1", nested, groups="group1", re_formula="1", vc_formula={"group2": "0 + C(group2)"}
+        )
+    else:
+        ones = np.ones(len(nested))
+        matrices = by_label(nested["group1"], nested["group2"])
+        if route == "ragged":
+            assert len({m.shape[1] for m in matrices.values()}) == 7
+        spec = bm.ModelSpec.from_arrays(
+            nested["y"], ones, nested["group1"], exog_re=ones, exog_vc={"group2": matrices}
+        )
+    fit = spec.fit()
+    assert fit.loglik == pytest.approx(expected, abs=1e-6)
+    if route != "ragged":
+        variances = fit.varcorr.set_index("group")["variance"]
+        assert variances["group1"] == pytest.approx(3.91814, abs=2e-5)
+        assert variances["group2"] == pytest.approx(8.74218, abs=2e-5)
+
+
+@pytest.mark.parametrize("route", ["formula", "arrays", "sparse"])
+def test_crossed_components_by_every_route(route):
+    _, crossed = simulations()
+    expected = bm.ModelSpec("y ~ 1 + (1 | group1) + (1 | group2)", crossed).fit()
+    assert expected.loglik == pytest.approx(-112684.9688, abs=1e-3)
+    if route == "formula":
+        components = {"g1": "0 + C(group1)", "g2": "0 + C(group2)"}
+        spec = bm.ModelSpec.from_groups("y ~ 1", crossed, np.ones(len(crossed)), vc_formula=components)
+    else:
+        ones = np.ones(len(crossed))
+        matrices = {f"g{i}": by_label(ones, crossed[f"group{i}"]) for i in (1, 2)}
+        if route == "sparse":
+            matrices = {name: scipy.sparse.csr_array(m[1.0]) for name, m in matrices.items()}
+        spec = bm.ModelSpec.from_arrays(crossed["y"], ones, ones, exog_vc=matrices)
+    fit = spec.fit()
+    assert fit.loglik == pytest.approx(expected.loglik, abs=1e-6)
+    variances = fit.varcorr.set_index("group")["variance"]
+    assert variances["g1"] == pytest.approx(4.27581, abs=2e-5)
+    assert variances["g2"] == pytest.approx(8.16194, abs=2e-5)
+
+
+def schools():
+    """The recipe of section 4, seeded."""
+    rng = np.random.default_rng(4)
+    groups = np.kron(np.arange(100), np.ones(16, int))
+    classroom = np.tile(np.kron(np.arange(4), np.ones(4, int)), 100)
+    X, Z, prior_test = rng.normal(size=(1600, 3)), rng.normal(size=(1600, 2)), rng.normal(size=1600)
+    y = X @ [0.0, 1.0, -2.0] + np.sum(rng.normal(size=(100, 2))[groups] * Z, axis=1)
+    y += np.sqrt(2) * rng.normal(size=(100, 4))[groups, classroom]
+    y += np.sqrt(5) * rng.normal(size=(100, 4))[groups, classroom] * prior_test + rng.normal(size=1600)
+    columns = {"y": y, "x1": X[:, 0], "x2": X[:, 1], "x3": X[:, 2], "z1": Z[:, 0], "z2": Z[:, 1]}
+    return pd.DataFrame({**columns, "prior_test": prior_test, "groups": groups, "classroom": classroom})
+
+
+def test_schools_three_ways():
+    data = schools()
+    by_groups = bm.ModelSpec.from_groups(
+        "y ~ x1 + x2 + x3",
+        data,
+        groups="groups",
+        re_formula="0 + z1 + z2",
+        vc_formula={"classroom": "0 + C(classroom)", "prior_test": "0 + C(classroom):prior_test"},
+    ).fit()
+    by_formula = bm.ModelSpec(
+        "y ~ x1+x2+x3 + (0+z1+z2|groups) + (1|groups:classroom) + (0+prior_test|groups:classroom)", data
+    ).fit()
+    indicators = by_label(data["groups"], data["classroom"])
+    scores = {g: m * data.loc[data["groups"] == g, ["prior_test"]].to_numpy() for g, m in indicators.items()}
+    by_arrays = bm.ModelSpec.from_arrays(
+        data["y"],
+        np.column_stack([np.ones(1600), data[["x1", "x2", "x3"]]]),
+        data["groups"],
+        exog_re=data[["z1", "z2"]],
+        exog_vc={"classroom": indicators, "prior_test": scores},
+    ).fit()
+    assert by_groups.loglik == pytest.approx(by_formula.loglik, abs=1e-6)
+    assert by_arrays.loglik == pytest.approx(by_formula.loglik, abs=1e-6)
+    np.testing.assert_allclose(by_arrays.varcorr["variance"], by_groups.varcorr["variance"], rtol=1e-4)
+    # the truth within three standard errors
+    limits = by_groups.conf_int(level=0.997)
+    truth = {"x1": 0.0, "x2": 1.0, "x3": -2.0, "sd_classroom[Intercept]": np.sqrt(2), "sigma": 1.0}
+    truth |= {"sd_prior_test[prior_test]": np.sqrt(5), "sd_groups[z1]": 1.0, "sd_groups[z2]": 1.0}
+    for name, value in truth.items():
+        assert limits.loc[name, "lower"] < value < limits.loc[name, "upper"], name

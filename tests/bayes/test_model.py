@@ -222,3 +222,20 @@ def test_auto_centres_groups_that_the_data_resolve():
         radon.to_pymc(parameterization="centred")
     with pytest.raises(bm.FitError, match="form"):
         radon.to_pymc(form="marginal")
+
+
+@pytest.mark.parametrize("members", [2, 20])
+def test_rows_that_combine_levels(members):
+    """The linear predictor is Zb, gathered where rows have few levels and as a product beyond."""
+    rng = np.random.default_rng(members)
+    Z = np.zeros((40, 25))
+    for row in Z:
+        row[rng.choice(25, rng.integers(0, members + 1), replace=False)] = rng.normal()
+    Z[0] = 0.0
+    spec = bm.ModelSpec.from_arrays(rng.normal(size=40), np.ones((40, 1)), exog_vc={"m": Z})
+    for centered in (True, False):
+        model = build_model(spec.design, spec.priors, {"m": centered})
+        effects, intercept = rng.normal(size=(25, 1)), 0.7
+        mean = model["y"].owner.inputs[-2]
+        given = {model["ranef_m"]: effects, model["fixef"]: np.array([intercept])}
+        np.testing.assert_allclose(mean.eval(given), intercept + Z @ effects[:, 0], atol=1e-12)

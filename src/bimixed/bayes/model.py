@@ -71,10 +71,12 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
             mu = mu + (_row_products(X, [beta[j] for j in range(len(names))]) if few else X @ beta)
         for factor in design.factors:
             is_centered = centered[factor.key]
-            shared = {n: around[n] for n in shared_columns(design, factor) if n in around}
-            mu = mu + random_effects(model, factor, priors, is_centered, shared)
+            shared = {n: f for n, f in shared_columns(design, factor).items() if f in around}
+            mu = mu + random_effects(
+                model, factor, priors, is_centered, {n: around[f] for n, f in shared.items()}
+            )
             if is_centered:  # only one group's effects can stand around a fixed effect
-                around = {n: b for n, b in around.items() if n not in shared}
+                around = {f: b for f, b in around.items() if f not in shared.values()}
         sigma = prior_vector("sigma", [priors["sigma"]], None, None, positive=True)
         if design.weights is not None:
             sigma = sigma * pm.Data("residual_scale", design.weights**-0.5, dims="row")
@@ -82,16 +84,22 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
     return model
 
 
-def shared_columns(design: Design, factor: RandomFactor) -> list[str]:
-    """Coefficients of the group whose covariate is the column of the fixed effect of the same name."""
-    if factor.is_mixed:
-        return []
-    columns = {design.names[j]: design.X[:, j] for j in design.kept}
-    return [
-        name
-        for k, name in enumerate(factor.names)
-        if name in columns and np.array_equal(columns[name], factor.values[:, k])
-    ]
+def shared_columns(design: Design, factor: RandomFactor) -> dict[str, str]:
+    """Random coefficients whose covariate is a fixed effect's column → that fixed effect.
+
+    The column of a coefficient is the same in every level; where rows combine levels it is their sum, so
+    that weights of a membership that add up to 1 share the intercept.
+    """
+    if isinstance(factor.rows, MixedRows):
+        covariates = {factor.names[0]: np.asarray(factor.rows.Z.sum(axis=1)).ravel()}
+    else:
+        covariates = {name: factor.values[:, k] for k, name in enumerate(factor.names)}
+    return {
+        name: design.names[j]
+        for name, values in covariates.items()
+        for j in design.kept
+        if np.allclose(values, design.X[:, j], rtol=1e-12, atol=0.0)
+    }
 
 
 def fixed_effects(design: Design, priors: Sequence[Prior], names: Sequence[str]) -> Any:

@@ -12,7 +12,7 @@ from bimixed.covariance import Array, CovarianceTemplate
 from bimixed.design.design import Design
 from bimixed.design.encoding import NewRows
 from bimixed.design.fixed import independent_columns
-from bimixed.design.frame import Frame
+from bimixed.design.frame import Frame, shown_label
 from bimixed.design.grouping import Grouping, make_grouping
 from bimixed.design.levels import check_levels
 from bimixed.design.random_effects import RandomFactor, component_rows
@@ -241,7 +241,10 @@ def _from_groups(
     missing = [group for group in stretches if group not in given]
     unknown = [group for group in given if group not in stretches]
     if missing or unknown:
-        what = f"no matrix for group {missing[0]!r}" if missing else f"a group {unknown[0]!r} without rows"
+        if missing:
+            what = f"no matrix for group {shown_label(missing[0])}"
+        else:
+            what = f"a group {shown_label(unknown[0])} without rows"
         raise DataError(
             f"exog_vc[{name!r}] has {what}. Give one matrix for every label in groups, with no columns "
             "where a group has none (numpy.zeros((rows, 0)))."
@@ -249,7 +252,7 @@ def _from_groups(
     row, column, value = [], [], []
     labels: list[str] = []
     for place, (group, rows) in enumerate(stretches.items()):
-        entries = _entries(given[group], f"exog_vc[{name!r}][{group!r}]", len(rows))
+        entries = _entries(given[group], f"exog_vc[{name!r}][{shown_label(group)}]", len(rows))
         names = _column_names(given[group], entries.shape[1], colnames[place] if colnames else None)
         row.append(rows[entries.row])
         column.append(entries.col + len(labels))

@@ -41,6 +41,11 @@ class Frame:
         return int(len(self.kept) - self.kept.sum())
 
 
+def shown_label(label: Any) -> str:
+    """A label as its user would write it."""
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
 def column_names(data: Any) -> list[str]:
     """Names of the columns of any supported table."""
     if isinstance(data, Mapping):

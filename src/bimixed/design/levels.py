@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from bimixed.covariance import Array
+from bimixed.design.frame import shown_label
 from bimixed.design.random_effects import RandomFactor
 from bimixed.exceptions import DataError, IdentificationWarning
 
@@ -20,7 +21,7 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
     source, levels = factor.sources[0], factor.n_levels
     if levels == 1:
         raise DataError(
-            f"Group {factor.key!r} of {source} has a single level ({factor.levels[0]!r}); "
+            f"Group {factor.key!r} of {source} has a single level ({shown_label(factor.levels[0])}); "
             "a variance between groups needs at least two, and is poorly known with fewer than "
             "five or six. Remove the term or use another column."
         )

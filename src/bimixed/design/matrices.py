@@ -19,7 +19,8 @@ import pandas as pd
 import scipy.sparse as sp
 from formulaic.errors import DataMismatchWarning, FormulaicError
 from formulaic.materializers import PandasMaterializer
-from formulaic.parser.types import Factor
+from formulaic.parser import DefaultFormulaParser
+from formulaic.parser.types import ASTNode, Factor
 from formulaic.transforms import TRANSFORMS
 from formulaic.utils.layered_mapping import LayeredMapping
 from formulaic.utils.stateful_transforms import stateful_eval
@@ -29,6 +30,10 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 from bimixed.exceptions import BimixedError, DataError, FormulaError
 from bimixed.formula.scanner import without_backticks
+
+
+MOST_TERMS = 100_000
+"""Formulas that multiply out to more terms would take hours, and no data would be enough for them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,41 @@ class Part:
 @lru_cache(maxsize=256)
 def _parsed(text: str) -> Any:
     """Reading a formula again and again costs as much as building its matrices."""
-    return formulaic.Formula(part=text).part
+    if _number_of_terms(text) > MOST_TERMS:
+        raise ValueError(
+            f"it stands for more than {MOST_TERMS} terms; name the interactions that you want, and write a "
+            "power of a column as I(x**2)"
+        )
+    parsed = formulaic.Formula(part=text).part
+    if not isinstance(parsed, formulaic.SimpleFormula):
+        raise ValueError("a formula has one '~', outside parentheses")
+    return parsed
+
+
+def _number_of_terms(text: str) -> float:
+    """Bound of the terms (and of the work) that a formula's operators multiply up to."""
+    root = DefaultFormulaParser().get_ast(text)
+    if not isinstance(root, ASTNode):
+        return 1.0
+    order, stack = [], [root]
+    while stack:  # not recursive: long sums are deep trees
+        node = stack.pop()
+        order.append(node)
+        stack += [arg for arg in node.args if isinstance(arg, ASTNode)]
+    counts: dict[int, float] = {}
+    for node in reversed(order):
+        sizes = [counts.get(id(arg), 1.0) for arg in node.args]
+        symbol = node.operator.symbol
+        if symbol in ("**", "^") and len(sizes) == 2:
+            power = str(node.args[1])
+            exponent = float(power) if power.isdigit() else 1.0
+            size = sizes[0] ** min(exponent, 64.0) if sizes[0] > 1 else exponent
+        elif symbol in (":", "*", "/", "%in%") and len(sizes) == 2:
+            size = sizes[0] * sizes[1] + (sum(sizes) if symbol != ":" else 0.0)
+        else:
+            size = sum(sizes)
+        counts[id(node)] = min(size, 1e12)
+    return counts[id(root)]
 
 
 @dataclass(frozen=True)

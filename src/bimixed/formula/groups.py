@@ -19,23 +19,31 @@ _JOINED = {
 }
 
 
-def parse_groups(text: str, group: Piece) -> list[Group]:
+DEEPEST = 50
+"""Parentheses within parentheses that a group may have."""
+
+
+def parse_groups(text: str, group: Piece, depth: int = 0) -> list[Group]:
     """``a/b`` → (a,), (a, b); ``a:b`` → (a, b); each atom a column or an expression."""
+    if depth > DEEPEST:
+        raise FormulaError(f"A group has more than {DEEPEST} parentheses within each other; take some away.")
     groups: list[Group] = []
     prefix: Group = ()
     for level in scanner.split(group, "/"):
-        inner = _interaction(text, level.strip())
+        inner = _interaction(text, level.strip(), depth)
         groups += [_joined(prefix, columns) for columns in inner]
         prefix = _joined(prefix, inner[-1])
     return groups
 
 
-def _interaction(text: str, piece: Piece) -> list[Group]:
+def _interaction(text: str, piece: Piece, depth: int) -> list[Group]:
     """Groups of a piece without top-level slashes."""
     groups: list[Group] = [()]
     for part in (part.strip() for part in scanner.split(piece, ":")):
         inside = scanner.enclosed(part)
-        inner = parse_groups(text, inside.strip()) if inside is not None else [(_atom(text, part),)]
+        inner = (
+            [(_atom(text, part),)] if inside is None else parse_groups(text, inside.strip(), depth + 1)
+        )
         groups = [_joined(left, right) for left in groups for right in inner]
     return groups
 
