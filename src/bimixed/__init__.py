@@ -11,6 +11,7 @@ from bimixed._version import __version__
 from bimixed.compare import Comparison, compare
 from bimixed.datasets import load_dataset
 from bimixed.exceptions import (
+    ArgumentError,
     BimixedError,
     BimixedWarning,
     ConvergenceWarning,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bimixed import plots
 
 __all__ = [
+    "ArgumentError",
     "BimixedError",
     "BimixedWarning",
     "Comparison",

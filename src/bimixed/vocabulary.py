@@ -92,7 +92,7 @@ def _groups_translated(formula: str, given: Mapping[str, Any]) -> str:
     """The call as from_groups, and as a formula with bars where that is short."""
     arguments = "".join(f", {name}={_shown(name, value)}" for name, value in given.items())
     line = f"ModelSpec.from_groups({formula!r}, data{arguments})"
-    message = f"{' and '.join(given)} belong to from_groups: {line}"
+    message = f"{' and '.join(given)} belong to from_groups: write {line}"
     groups = given.get("groups")
     if isinstance(groups, str) and "vc_formula" not in given:
         lhs = str(given.get("re_formula", "1")).strip().removeprefix("~").strip()

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,18 +63,31 @@ def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
         _refuse_duplicates(data, columns)
         return data[columns].copy(deep=False)
     if isinstance(data, Mapping):
-        try:
-            return pd.DataFrame({name: data[name] for name in columns})
-        except ValueError as error:
-            lengths = {name: np.size(data[name]) for name in columns}
-            raise DataError(
-                f"The columns of the data have different lengths: {lengths}. "
-                "Give every column one value per row."
-            ) from error
+        return _from_mapping(data, columns)
     table = _narwhals(data).select(columns)
     if importlib.util.find_spec("pyarrow") is None:  # which narwhals needs for to_pandas
         return pd.DataFrame({name: table[name].to_numpy() for name in columns})
     return table.to_pandas()
+
+
+def _from_mapping(data: Mapping[str, Any], columns: list[str]) -> pd.DataFrame:
+    indexes = [data[name].index for name in columns if isinstance(data[name], pd.Series)]
+    if any(not index.equals(indexes[0]) for index in indexes):
+        raise DataError(
+            "The columns of the data are Series with different indexes, which don't say which values belong "
+            "to one row. Put them into a DataFrame first, or give arrays (.to_numpy())."
+        )
+    lengths = {name: np.size(data[name]) for name in columns}
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            f"The columns of the data have different lengths: {lengths}. Give every column one value per row."
+        )
+    table = pd.DataFrame({name: _column_values(data[name]) for name in columns})
+    return table.set_axis(indexes[0], axis=0) if indexes else table
+
+
+def _column_values(values: Any) -> Any:
+    return values.array if isinstance(values, pd.Series) else values
 
 
 def with_columns(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -92,8 +106,17 @@ def _narwhals(data: Any) -> nw.DataFrame[Any]:
         return nw.from_native(data, eager_only=True)
     except TypeError as error:
         raise DataError(
-            f"data is a {type(data).__name__}; give a pandas, polars or pyarrow table, or a dict of columns."
+            f"data is a {type(data).__name__}; give a pandas, polars or pyarrow table, or a dict of columns. "
+            f"{_first_step(data)}"
         ) from error
+
+
+def _first_step(data: Any) -> str:
+    if isinstance(data, str | os.PathLike):
+        return "Read the file first: pandas.read_csv(path)."
+    if hasattr(data, "collect"):
+        return "Collect it first: data.collect()."
+    return "pandas.DataFrame(data, columns=[...]) makes one of an array."
 
 
 def _refuse_duplicates(data: pd.DataFrame, columns: list[str]) -> None:

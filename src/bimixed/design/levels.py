@@ -33,7 +33,7 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
             f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}): one row per "
             "level, so that its variance and the residual variance can't be told apart. Use a coarser "
             "group, or remove the term. If the data are wide (one row per subject, its measurements in "
-            "several columns), make them long first: data.melt(id_vars=[...], var_name='time', "
+            f"several columns), make them long first: data.melt(id_vars=[{factor.group!r}], var_name='time', "
             "value_name='y')."
         )
     if levels * factor.n_coefficients >= n:

@@ -31,7 +31,6 @@ from bimixed.covariance import Array
 from bimixed.exceptions import BimixedError, DataError, FormulaError
 from bimixed.formula.scanner import without_backticks
 
-
 MOST_TERMS = 100_000
 """Formulas that multiply out to more terms would take hours, and no data would be enough for them."""
 
@@ -348,14 +347,25 @@ def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str
             return _materialize(spec, table, context, output=output)
         except DataMismatchWarning as error:
             levels = re.search(r"\{.*\}", str(error))
+            names = _factors_with_new_levels(spec, table)
             raise DataError(
-                f"The new data have levels that the fitted data don't: "
+                f"The new data have levels{f' of {names}' if names else ''} that the fitted data don't: "
                 f"{levels.group(0) if levels else error} (in {place}). "
                 "A fixed effect can't be predicted for a level never seen; "
                 "leave these rows out or refit with them."
             ) from error
         except FormulaicError as error:
             raise DataError(f"The new data don't fit {place} of the formula: {_clean(error)}") from error
+
+
+def _factors_with_new_levels(spec: Any, table: pd.DataFrame) -> str:
+    """Columns with labels that the fit doesn't know."""
+    names = []
+    for factor, (_, state) in spec.encoder_state.items():
+        column = re.sub(r"^C\(`?([^`,()]+)`?.*\)$", r"\1", str(factor)).strip()
+        if column in table.columns and not set(table[column]) <= set(state.get("categories", table[column])):
+            names.append(column)
+    return " and ".join(names)
 
 
 def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:

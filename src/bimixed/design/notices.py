@@ -170,7 +170,7 @@ def _may_restart(first: RandomFactor, second: RandomFactor) -> Iterator[str]:
     """Crossed groups where the labels of one may start anew in each level of the other."""
     inner, outer = (first, second) if first.n_levels < second.n_levels else (second, first)
     pairs = np.unique(first.codes.astype(np.int64) * second.n_levels + second.codes)
-    if len(pairs) == first.n_levels * second.n_levels and _counts_from_one(inner):
+    if len(pairs) == first.n_levels * second.n_levels and _counts_from_one(inner.levels):
         yield (
             f"{first.key} and {second.key} are crossed. If the labels of {inner.key} start anew in every "
             f"level of {outer.key} ({inner.levels[0]} is not the same one everywhere), write "
@@ -178,8 +178,8 @@ def _may_restart(first: RandomFactor, second: RandomFactor) -> Iterator[str]:
         )
 
 
-def _counts_from_one(factor: RandomFactor) -> bool:
-    levels = pd.to_numeric(pd.Series(factor.levels.astype(str)), errors="coerce").to_numpy(dtype=float)
+def _counts_from_one(labels: pd.Index) -> bool:
+    levels = pd.to_numeric(pd.Series(labels.astype(str)), errors="coerce").to_numpy(dtype=float)
     first = levels.min(initial=np.inf)
     return bool(first in (0.0, 1.0) and np.array_equal(np.sort(levels), first + np.arange(len(levels))))
 
@@ -196,6 +196,8 @@ def _restarting(design: Design) -> Iterator[str]:
             continue
         if inner[0] not in table.columns or any(name not in table.columns for name in outer):
             continue
+        if _counts_from_one(pd.Index(pd.unique(table[inner[0]]))):
+            continue  # labels that start anew everywhere, which is what a/b is for
         shared = int((table.groupby(list(inner), observed=True)[list(outer)].nunique().max(axis=1) > 1).sum())
         if shared:
             yield (

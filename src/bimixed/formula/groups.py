@@ -41,9 +41,7 @@ def _interaction(text: str, piece: Piece, depth: int) -> list[Group]:
     groups: list[Group] = [()]
     for part in (part.strip() for part in scanner.split(piece, ":")):
         inside = scanner.enclosed(part)
-        inner = (
-            [(_atom(text, part),)] if inside is None else parse_groups(text, inside.strip(), depth + 1)
-        )
+        inner = [(_atom(text, part),)] if inside is None else parse_groups(text, inside.strip(), depth + 1)
         groups = [_joined(left, right) for left in groups for right in inner]
     return groups
 

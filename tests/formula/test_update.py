@@ -1,0 +1,39 @@
+"""``. ~ . + x`` and its kin."""
+
+import pytest
+
+from bimixed.exceptions import FormulaError
+from bimixed.formula import parse_formula, update_formula
+
+OLD = "y ~ x + z + (x | g) + (1 | h) + offset(o)"
+CASES = {
+    ". ~ . + w": "y ~ x + z + w + offset(o) + (x | g) + (1 | h)",
+    "log(.) ~ .": "log(y) ~ x + z + offset(o) + (x | g) + (1 | h)",
+    ". ~ . - z": "y ~ x + z - z + offset(o) + (x | g) + (1 | h)",
+    ". ~ . - (1 | h)": "y ~ x + z + offset(o) + (x | g)",
+    ". ~ . - (x|g) + (1|g)": "y ~ x + z + offset(o) + (1 | h) + (1 | g)",
+    "w ~ 1 + (1 | g)": "w ~ 1 + (1 | g)",
+    ". ~ 0 + x + (1 | g)": "y ~ 0 + x + (1 | g)",
+}
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_updated(text):
+    updated = update_formula(parse_formula(OLD), text)
+    assert updated == CASES[text]
+    parse_formula(updated)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (". ~ . - (1 | k)", "no term (1 | k)"),
+        (". ~ . + (. | g)", "'.' inside a bar"),
+        (". ~ . +", "Nothing follows"),
+        (". + x", "has a response"),
+    ],
+)
+def test_wrong_updates(text, cause):
+    with pytest.raises(FormulaError) as caught:
+        update_formula(parse_formula(OLD), text)
+    assert cause in str(caught.value)
