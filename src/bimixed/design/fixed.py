@@ -24,10 +24,11 @@ def independent_columns(X: Array) -> NDArray[np.intp]:
     n, p = X.shape
     if p == 0:
         return np.arange(0)
-    lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
-    scaled = X / np.where(lengths > 0, lengths, 1.0)
-    if n >= p and lengths.all() and _clearly_full_rank(scaled):
+    gram = X.T @ X
+    lengths = np.sqrt(np.diag(gram))
+    if n >= p and lengths.all() and _clearly_full_rank(gram / np.outer(lengths, lengths)):
         return np.arange(p)
+    scaled = X / np.where(lengths > 0, lengths, 1.0)
     # Columns of R have the same dependences as those of X, and only p rows.
     R = scipy.linalg.qr(scaled, mode="r", check_finite=False)[0][: min(n, p)]
     kept: list[int] = []
@@ -43,10 +44,10 @@ def independent_columns(X: Array) -> NDArray[np.intp]:
     return np.array(kept, dtype=np.intp)
 
 
-def _clearly_full_rank(scaled: Array) -> bool:
+def _clearly_full_rank(gram: Array) -> bool:
     """A cheap sufficient test: pivots of the Gram matrix far from its rounding error."""
     try:
-        pivots = np.diag(np.linalg.cholesky(scaled.T @ scaled))
+        pivots = np.diag(np.linalg.cholesky(gram))
     except np.linalg.LinAlgError:
         return False
     return bool(pivots.min() > 1e-4)

@@ -61,7 +61,8 @@ def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
     columns = list(columns)
     if isinstance(data, pd.DataFrame):
         _refuse_duplicates(data, columns)
-        return data[columns].copy(deep=False)
+        # not data[columns], which copies
+        return pd.DataFrame({name: data[name] for name in columns}, index=data.index, copy=False)
     if isinstance(data, Mapping):
         return _from_mapping(data, columns)
     table = _narwhals(data).select(columns)
@@ -214,8 +215,8 @@ def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
             converted[name] = table[name].astype(
                 "int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
             )
-        elif pd.api.types.is_string_dtype(dtype):
-            converted[name] = table[name].astype(object)
+        elif pd.api.types.is_string_dtype(dtype) and dtype != "str":
+            converted[name] = table[name].astype("str")
     return table.assign(**converted) if converted else table
 
 
