@@ -56,6 +56,8 @@ if __name__ == "__main__":
     baseline(data)
     ours, theirs = (statistics.median(seconds(work, data)) for work in (specify, baseline))
     columns = data[["y", "a", "b", "c"]].memory_usage(index=False).sum()
-    print(f"specification       {ours:.3f} s   peak {peak(specify, data) / columns:.2f} × the numeric columns")
+    print(
+        f"specification       {ours:.3f} s   peak {peak(specify, data) / columns:.2f} × the numeric columns"
+    )
     print(f"factorize + matrix  {theirs:.3f} s   peak {peak(baseline, data) / columns:.2f} ×")
     print(f"ratio               {ours / theirs:.2f}")

@@ -27,6 +27,9 @@ LAYERS = [
     "description",
     "equation",
     "simulation",
+    "context",
+    "engines",
+    "specification",
     "spec",
     "verdicts",
     "compare",
@@ -34,7 +37,7 @@ LAYERS = [
     "__init__",
     "demo",
 ]
-LAZY = {("spec", "bayes"), ("compare", "plots")}
+LAZY = {("engines", "bayes"), ("compare", "plots")}
 """Imports inside functions that keep heavy libraries unloaded; the second points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}

@@ -20,7 +20,7 @@ def test_printing_shows_terms_rows_and_what_was_dropped():
     assert "179 rows, 1 left out" in text
     assert "Dropped, because earlier columns determine them: I(2 * Days)" in text
     assert "weights: w" in text
-    assert "random" in text
+    assert "variance component" in text
 
 
 def shifted(x):

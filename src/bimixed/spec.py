@@ -1,29 +1,22 @@
 """The front door: a formula and data become a frozen specification, which both engines can fit."""
 
 import inspect
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-
-from bimixed.description import Description, describe
-from bimixed.design import Design, array_design, build_design, notices
-from bimixed.equation import equation
-from bimixed.exceptions import BimixedWarning, FitError, FormulaError
-from bimixed.formula import RandomTerm, groups_formula, parse_formula, update_formula
-from bimixed.likelihood.fit import fit_likelihood
-from bimixed.priors import Prior, Priors, known_names, resolve_priors
-from bimixed.results import Estimates, MixedModelResult
-from bimixed.simulation import simulate
+from bimixed.context import caller_names, shallow
+from bimixed.design import Design, array_design, build_design
+from bimixed.engines import fit_design, pymc_model
+from bimixed.exceptions import FormulaError
+from bimixed.formula import groups_formula, parse_formula, update_formula
+from bimixed.priors import Prior, known_names
+from bimixed.results import MixedModelResult
+from bimixed.specification import Specification
 from bimixed.vocabulary import refuse_foreign_arrays, refuse_foreign_fit, refuse_foreign_specification
 
-METHODS = ("reml", "ml", "nuts")
 
-
-class ModelSpec:
+class ModelSpec(Specification):
     """A linear mixed model and its data.
 
     Parameters
@@ -65,11 +58,7 @@ class ModelSpec:
     correlated random  county  Intercept, floor      85           3
     """
 
-    __slots__ = ("_given_priors", "_priors", "_recipe", "design")
-    design: Design
-    _given_priors: dict[str, Prior]
-    _priors: Priors | None
-    _recipe: dict[str, Any] | None
+    __slots__ = ()
 
     def __init__(
         self,
@@ -85,10 +74,10 @@ class ModelSpec:
     ):
         refuse_foreign_specification(formula, data, unknown)
         if context is None:
-            context = _caller_names()
+            context = caller_names(formula)
         recipe = {
             "formula": formula,
-            "data": _shallow(data),
+            "data": shallow(data),
             "weights": weights,
             "offset": offset,
             "na_action": na_action,
@@ -103,15 +92,6 @@ class ModelSpec:
             context=context,
         )
         self._settle(design, priors, recipe)
-
-    def _settle(
-        self, design: Design, priors: Mapping[str, Prior] | None, recipe: dict[str, Any] | None
-    ) -> None:
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "_recipe", recipe)
-        object.__setattr__(self, "_given_priors", dict(priors or {}))
-        # defaults wait until a posterior or the user asks for them; given ones are checked at once
-        object.__setattr__(self, "_priors", resolve_priors(design, priors) if priors else None)
 
     @classmethod
     def from_groups(
@@ -169,7 +149,7 @@ class ModelSpec:
         """
         refuse_foreign_specification(formula, data, unknown)
         if context is None:
-            context = _caller_names()
+            context = caller_names(formula, re_formula, vc_formula)
         parsed, extra = groups_formula(formula, groups, re_formula, vc_formula)
         design = build_design(
             parsed, data, weights=weights, offset=offset, na_action=na_action, context=context, extra=extra
@@ -254,39 +234,6 @@ class ModelSpec:
         )
         return _from_design(cls, design, priors)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("A ModelSpec can't be changed; make a new one.")
-
-    @property
-    def priors(self) -> Priors:
-        """The prior of every parameter, by full name; those not given are weakly informative.
-
-        Raises
-        ------
-        PriorError
-            If a coefficient has the name of another parameter, such as ``sigma``.
-        """
-        resolved = self._priors
-        if resolved is None:
-            resolved = resolve_priors(self.design, self._given_priors)
-            object.__setattr__(self, "_priors", resolved)
-        return resolved
-
-    @property
-    def formula(self) -> str:
-        """The formula as written."""
-        return self.design.formula.text
-
-    @property
-    def fixed(self) -> tuple[str, ...]:
-        """Names of the fixed-effects columns, dropped collinear ones included."""
-        return self.design.names
-
-    @property
-    def random(self) -> tuple[RandomTerm, ...]:
-        """The random-effects terms."""
-        return self.design.formula.random
-
     def fit(
         self,
         method: Literal["reml", "ml", "nuts"] = "reml",
@@ -343,39 +290,22 @@ class ModelSpec:
             If the request makes no sense or there is nothing to estimate variances from.
         """
         refuse_foreign_fit(positional, unknown)
-        engine = _known_method(method)
-        given = {"optimizer": optimizer, "start": start, "draws": draws, "tune": tune}
-        given |= {"chains": chains, "parameterization": parameterization, "sampler": sampler}
-        _refuse_foreign(engine, {**given, "form": form, "target_accept": target_accept})
-        if engine == "nuts":
-            if form not in ("auto", "hierarchical"):
-                raise FitError(f"form is {form!r}; choose 'auto' or 'hierarchical'.")
-            from bimixed.bayes.fit import fit_nuts
-
-            result = fit_nuts(
-                self.design,
-                self.priors,
-                reml=self._reml_hint(parameterization),
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                random_seed=random_seed,
-                parameterization=parameterization,
-                sampler=sampler,
-                target_accept=target_accept,
-                cores=cores,
-                progress=progress is not False,
-            )
-        else:
-            if isinstance(start, Mapping):
-                start = np.concatenate([start[f.key] for f in self.design.factors])
-            result = fit_likelihood(
-                self.design,
-                reml=engine == "reml",
-                optimizer=optimizer,
-                start=start,
-                progress=bool(progress),
-            )
+        arguments = {
+            "optimizer": optimizer,
+            "start": start,
+            "draws": draws,
+            "tune": tune,
+            "chains": chains,
+            "random_seed": random_seed,
+            "form": form,
+            "parameterization": parameterization,
+            "sampler": sampler,
+            "target_accept": target_accept,
+            "cores": cores,
+            "progress": progress,
+        }
+        defaults = {name: p.default for name, p in inspect.signature(ModelSpec.fit).parameters.items()}
+        result = fit_design(self.design, lambda: self.priors, method, arguments, defaults)
         return replace(result, spec=self)
 
     def to_pymc(
@@ -397,42 +327,7 @@ class ModelSpec:
             Variables ``fixef``, ``sd_<group>``, ``corr_<group>``, ``ranef_<group>``, ``sigma`` and
             the observed ``y``, with named dimensions.
         """
-        if form != "hierarchical":
-            raise FitError(f"form is {form!r}; only 'hierarchical' is available in this version.")
-        from bimixed.bayes.model import build_model
-        from bimixed.bayes.parameterization import choose
-
-        centered = choose(self.design, parameterization, self._reml_hint(parameterization))
-        return build_model(self.design, self.priors, centered)
-
-    def _reml_hint(self, parameterization: str) -> Estimates | None:
-        """A quick REML fit, to see how much is known of each level; its warnings are not ours."""
-        if parameterization != "auto":
-            return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BimixedWarning)
-            return fit_likelihood(self.design, reml=True).estimates
-
-    def describe(self) -> Description:
-        """Table of the terms, rows used and left out, and what was noticed; ``print(spec)`` shows it."""
-        return describe(self.design)
-
-    @property
-    def noticed(self) -> tuple[str, ...]:
-        """What should be known before fitting, a sentence each."""
-        return notices(self.design)
-
-    def equation(self) -> str:
-        r"""The model in LaTeX, an ``aligned`` environment.
-
-        Examples
-        --------
-        >>> import bimixed as bm
-        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
-        >>> r"u_{\mathrm{Subject}[i]} + \varepsilon_i" in spec.equation()
-        True
-        """
-        return equation(self.design)
+        return pymc_model(self.design, self.priors, form, parameterization)
 
     def update(
         self,
@@ -485,99 +380,8 @@ class ModelSpec:
         changes = {"formula": formula, "data": data}
         return ModelSpec(**{**recipe, **{k: v for k, v in changes.items() if v is not None}}, priors=merged)
 
-    def simulate(
-        self,
-        fixef: Any,
-        random_cov: Any,
-        sigma: float,
-        n: int = 1,
-        random_seed: int | None = None,
-    ) -> pd.DataFrame:
-        """Responses of the specification's rows from given parameters.
-
-        Parameters
-        ----------
-        fixef : mapping or array
-            Fixed effects, by name or in the order of ``spec.fixed`` without dropped columns.
-        random_cov : mapping
-            Group → (K, K) covariance matrix of its coefficients, or one variance; absolute, not
-            relative to sigma.
-        sigma : float
-            Residual sd (of a row with weight 1).
-        n : int
-            Number of simulated responses.
-        random_seed : int, optional
-
-        Returns
-        -------
-        pandas.DataFrame
-            Observations × n, index of the rows used.
-
-        Raises
-        ------
-        DataError
-            Where a parameter is missing, unknown or impossible.
-
-        Examples
-        --------
-        >>> import bimixed as bm
-        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
-        >>> spec.simulate({"Intercept": 250, "Days": 10}, {"Subject": 900}, 25, n=3, random_seed=1).shape
-        (180, 3)
-        """
-        return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
-
-    def __str__(self) -> str:
-        return str(describe(self.design))
-
-    def _repr_html_(self) -> str:
-        return describe(self.design)._repr_html_()
-
-    def __repr__(self) -> str:
-        return f"ModelSpec({self.formula!r}, {self.design.n} rows)"
-
-
-def _refuse_foreign(method: str, given: Mapping[str, Any]) -> None:
-    """Arguments of the other engine would change nothing; say so."""
-    defaults = inspect.signature(ModelSpec.fit).parameters
-    for name, value in given.items():
-        theirs = ("reml", "ml") if name in ("optimizer", "start") else ("nuts",)
-        if method not in theirs and value is not defaults[name].default and value != defaults[name].default:
-            raise FitError(
-                f"{name}= has no meaning for method={method!r} (only for {' and '.join(theirs)}); "
-                "leave it out."
-            )
-
-
-def _known_method(method: object) -> str:
-    if not isinstance(method, str):
-        raise FitError(
-            f"method is a {type(method).__name__}; it is one of {', '.join(METHODS)}. "
-            "Data belong to ModelSpec(formula, data)."
-        )
-    if method.lower() not in METHODS:
-        raise FitError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
-    return method.lower()
-
 
 def _from_design(cls: type[ModelSpec], design: Design, priors: Mapping[str, Prior] | None) -> ModelSpec:
     spec = object.__new__(cls)
     spec._settle(design, priors, None)
     return spec
-
-
-def _shallow(data: Any) -> Any:
-    """The same columns in a table of its own, so that columns set later by the caller are not seen."""
-    if isinstance(data, pd.DataFrame):
-        return data.copy(deep=False)
-    return dict(data) if isinstance(data, Mapping) else data
-
-
-def _caller_names() -> dict[str, Any]:
-    """Variables of the first frame outside this package."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("bimixed."):
-        frame = frame.f_back
-    if frame is None:
-        return {}
-    return {**frame.f_globals, **frame.f_locals}

@@ -2,7 +2,18 @@ import pytest
 
 import bimixed as bm
 
-SHAPES = {"radon": (919, 4), "sleepstudy": (180, 3), "score_parentedu": (60, 3)}
+SHAPES = {
+    "radon": (919, 4),
+    "sleepstudy": (180, 3),
+    "score_parentedu": (60, 3),
+    "dyestuff": (30, 2),
+    "dyestuff2": (30, 2),
+    "orthodont": (108, 4),
+    "rat_pup": (322, 6),
+    "insteval": (73421, 7),
+    "nested": (40000, 3),
+    "crossed": (40000, 3),
+}
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -127,7 +127,7 @@ class FormulaEncoding:
             if grouping is not None:
                 groups |= dict.fromkeys(grouping.columns, key)
         for name in names:
-            parts[name] = Part(str(self.parts[name].spec.formula), self.parts[name].place)
+            parts[name] = self.parts[name].part
         known = sorted({*available, *self.columns})
         wanted = matrices.required_columns(parts, known, self.context)
         for atom, key in groups.items():

@@ -104,7 +104,12 @@ class EncodedPart:
     values: Array
     names: tuple[str, ...]
     spec: Any
-    place: str
+    part: Part
+
+    @property
+    def place(self) -> str:
+        """How to call it in errors."""
+        return self.part.place
 
 
 def required_columns(
@@ -298,7 +303,7 @@ def build_parts(
         spec = matrix.model_spec
         values = _float_matrix(matrix, len(table))
         _refuse_single_levels(spec, part)
-        encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part.place)
+        encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part)
     return encoded
 
 

@@ -1,0 +1,38 @@
+"""Names that a formula may use beside columns: the caller's variables."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+OPERATORS = ("C", "I", "Q")
+"""Names that keep their meaning in formulas whatever the caller calls so."""
+
+
+def caller_names(*texts: Any) -> dict[str, Any]:
+    """Variables of the first frame outside this package that the texts mention.
+
+    Only those, so that a specification keeps no other data of the caller alive.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("bimixed."):
+        frame = frame.f_back
+    if frame is None:
+        return {}
+    words = {word for text in texts for word in re.findall(r"[^\W\d]\w*", str(text))}
+    found: dict[str, Any] = {}
+    for word in words.difference(OPERATORS):
+        for scope in (frame.f_locals, frame.f_globals):
+            if word in scope:
+                found[word] = scope[word]
+                break
+    return found
+
+
+def shallow(data: Any) -> Any:
+    """The same columns in a table of its own, so that columns set later by the caller are not seen."""
+    if isinstance(data, pd.DataFrame):
+        return data.copy(deep=False)
+    return dict(data) if isinstance(data, Mapping) else data

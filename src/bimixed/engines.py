@@ -1,0 +1,136 @@
+"""Which engine a fit goes to, and that it gets its own arguments only."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bimixed.design import Design
+from bimixed.exceptions import BimixedWarning, FitError
+from bimixed.likelihood.fit import fit_likelihood
+from bimixed.priors import Priors
+from bimixed.results import Estimates, MixedModelResult
+
+METHODS = ("reml", "ml", "nuts")
+_LIKELIHOOD = ("optimizer", "start")
+_COMMON = ("random_seed", "cores", "progress")
+
+
+def fit_design(
+    design: Design,
+    priors: Callable[[], Priors],
+    method: object,
+    arguments: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+) -> MixedModelResult:
+    """Fit by the engine of this method.
+
+    Parameters
+    ----------
+    design : Design
+    priors : callable
+        Gives the priors where they are needed.
+    method : str
+    arguments, defaults : mapping
+        Arguments of ``ModelSpec.fit`` as given and by default.
+
+    Raises
+    ------
+    FitError
+        For an unknown method, or an argument of another engine.
+    """
+    name = known_method(method)
+    _refuse_other_engines(name, arguments, defaults)
+    if name == "nuts":
+        return _by_nuts(design, priors(), arguments)
+    start = arguments["start"]
+    if isinstance(start, Mapping):
+        start = np.concatenate([start[f.key] for f in design.factors])
+    return fit_likelihood(
+        design,
+        reml=name == "reml",
+        optimizer=arguments["optimizer"],
+        start=start,
+        progress=bool(arguments["progress"]),
+    )
+
+
+def _by_nuts(design: Design, priors: Priors, given: Mapping[str, Any]) -> MixedModelResult:
+    if given["form"] not in ("auto", "hierarchical"):
+        raise FitError(f"form is {given['form']!r}; choose 'auto' or 'hierarchical'.")
+    from bimixed.bayes.fit import fit_nuts
+
+    names = (
+        "draws",
+        "tune",
+        "chains",
+        "random_seed",
+        "parameterization",
+        "sampler",
+        "target_accept",
+        "cores",
+    )
+    return fit_nuts(
+        design,
+        priors,
+        reml=reml_hint(design, given["parameterization"]),
+        progress=given["progress"] is not False,
+        **{name: given[name] for name in (*names, "target_accept", "cores")},
+    )
+
+
+def pymc_model(design: Design, priors: Priors, form: str, parameterization: str) -> Any:
+    """The hierarchical PyMC model.
+
+    Raises
+    ------
+    FitError
+        For an unknown form.
+    """
+    if form != "hierarchical":
+        raise FitError(f"form is {form!r}; only 'hierarchical' is available in this version.")
+    from bimixed.bayes.model import build_model
+    from bimixed.bayes.parameterization import choose
+
+    centered = choose(design, parameterization, reml_hint(design, parameterization))
+    return build_model(design, priors, centered)
+
+
+def reml_hint(design: Design, parameterization: str) -> Estimates | None:
+    """A quick REML fit, to see how much is known of each level; its warnings are not ours."""
+    if parameterization != "auto":
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BimixedWarning)
+        return fit_likelihood(design, reml=True).estimates
+
+
+def known_method(method: object) -> str:
+    """The method in lower case.
+
+    Raises
+    ------
+    FitError
+    """
+    if not isinstance(method, str):
+        raise FitError(
+            f"method is a {type(method).__name__}; it is one of {', '.join(METHODS)}. "
+            "Data belong to ModelSpec(formula, data)."
+        )
+    if method.lower() not in METHODS:
+        raise FitError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+    return method.lower()
+
+
+def _refuse_other_engines(method: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Arguments of the other engine would change nothing; say so."""
+    for name, value in given.items():
+        theirs = ("reml", "ml") if name in _LIKELIHOOD else ("nuts",)
+        if name in _COMMON or method in theirs:
+            continue
+        if value is not defaults[name] and value != defaults[name]:
+            raise FitError(
+                f"{name}= has no meaning for method={method!r} (only for {' and '.join(theirs)}); "
+                "leave it out."
+            )

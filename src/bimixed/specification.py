@@ -1,0 +1,143 @@
+"""What a specification knows of itself: terms, priors, notices, equation, simulated responses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bimixed.description import Description, describe
+from bimixed.design import Design, notices
+from bimixed.equation import equation
+from bimixed.formula import RandomTerm
+from bimixed.priors import Prior, Priors, resolve_priors
+from bimixed.simulation import simulate
+
+
+class Specification:
+    """A model and its data, frozen; :class:`bimixed.ModelSpec` makes and fits it.
+
+    Attributes
+    ----------
+    design : Design
+        ``y``, ``X`` and the sparse ``Z`` of each term.
+    """
+
+    __slots__ = ("_given_priors", "_priors", "_recipe", "design")
+    design: Design
+    _given_priors: dict[str, Prior]
+    _priors: Priors | None
+    _recipe: dict[str, Any] | None
+
+    def _settle(
+        self, design: Design, priors: Mapping[str, Prior] | None, recipe: dict[str, Any] | None
+    ) -> None:
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "_recipe", recipe)
+        object.__setattr__(self, "_given_priors", dict(priors or {}))
+        # defaults wait until a posterior or the user asks for them; given ones are checked at once
+        object.__setattr__(self, "_priors", resolve_priors(design, priors) if priors else None)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("A ModelSpec can't be changed; make a new one.")
+
+    @property
+    def priors(self) -> Priors:
+        """The prior of every parameter, by full name; those not given are weakly informative.
+
+        Raises
+        ------
+        PriorError
+            If a coefficient has the name of another parameter, such as ``sigma``.
+        """
+        resolved = self._priors
+        if resolved is None:
+            resolved = resolve_priors(self.design, self._given_priors)
+            object.__setattr__(self, "_priors", resolved)
+        return resolved
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.design.formula.text
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Names of the fixed-effects columns, dropped collinear ones included."""
+        return self.design.names
+
+    @property
+    def random(self) -> tuple[RandomTerm, ...]:
+        """The random-effects terms."""
+        return self.design.formula.random
+
+    def describe(self) -> Description:
+        """Table of the terms, rows used and left out, and what was noticed; ``print(spec)`` shows it."""
+        return describe(self.design)
+
+    @property
+    def noticed(self) -> tuple[str, ...]:
+        """What should be known before fitting, a sentence each."""
+        return notices(self.design)
+
+    def equation(self) -> str:
+        r"""The model in LaTeX, an ``aligned`` environment.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> r"u_{\mathrm{Subject}[i]} + \varepsilon_i" in spec.equation()
+        True
+        """
+        return equation(self.design)
+
+    def simulate(
+        self,
+        fixef: Any,
+        random_cov: Any,
+        sigma: float,
+        n: int = 1,
+        random_seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Responses of the specification's rows from given parameters.
+
+        Parameters
+        ----------
+        fixef : mapping or array
+            Fixed effects, by name or in the order of ``spec.fixed`` without dropped columns.
+        random_cov : mapping
+            Group → (K, K) covariance matrix of its coefficients, or one variance; absolute, not
+            relative to sigma.
+        sigma : float
+            Residual sd (of a row with weight 1).
+        n : int
+            Number of simulated responses.
+        random_seed : int, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+            Observations × n, index of the rows used.
+
+        Raises
+        ------
+        DataError
+            Where a parameter is missing, unknown or impossible.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> spec.simulate({"Intercept": 250, "Days": 10}, {"Subject": 900}, 25, n=3, random_seed=1).shape
+        (180, 3)
+        """
+        return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
+
+    def __str__(self) -> str:
+        return str(describe(self.design))
+
+    def _repr_html_(self) -> str:
+        return describe(self.design)._repr_html_()
+
+    def __repr__(self) -> str:
+        return f"ModelSpec({self.formula!r}, {self.design.n} rows)"
