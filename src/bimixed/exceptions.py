@@ -3,6 +3,11 @@
 Every message names the place (column, term or position in the formula), the cause, and what to do.
 """
 
+import warnings
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
+
 
 class BimixedError(Exception):
     """Root of every error that bimixed raises on purpose."""
@@ -47,3 +52,8 @@ class IdentificationWarning(BimixedWarning):
 
 class ConvergenceWarning(BimixedWarning):
     """The optimiser or the sampler may not have arrived."""
+
+
+def warn(message: str, category: type[BimixedWarning]) -> None:
+    """Give a warning that points at the caller's own line."""
+    warnings.warn(message, category, skip_file_prefixes=(_PACKAGE,))

@@ -1,7 +1,6 @@
 """Design and priors → the common result, by NUTS."""
 
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from bimixed.bayes.parameterization import choose
 from bimixed.bayes.sample import sample
 from bimixed.covariance import Array
 from bimixed.design import Design
-from bimixed.exceptions import ConvergenceWarning, FitError
+from bimixed.exceptions import ConvergenceWarning, FitError, warn
 from bimixed.priors import Priors
 from bimixed.results import Diagnostics, Estimates, MixedModelResult
 from bimixed.results.uncertainty import Draws
@@ -210,7 +209,7 @@ def _diagnostics(
     if available < wanted:
         messages.append(f"Interrupted: {available} of {wanted} draws of each chain are kept.")
     if messages:
-        warnings.warn("\n".join(messages), ConvergenceWarning, stacklevel=4)
+        warn("\n".join(messages), ConvergenceWarning)
     return Diagnostics(
         ok=not messages,
         converged=bool(rhat <= RHAT),

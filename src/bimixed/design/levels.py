@@ -1,13 +1,11 @@
 """What makes a group impossible, or nearly impossible, to estimate: said before anything is fitted."""
 
-import warnings
-
 import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.design.frame import shown_label
 from bimixed.design.random_effects import RandomFactor
-from bimixed.exceptions import DataError, IdentificationWarning
+from bimixed.exceptions import DataError, IdentificationWarning, warn
 
 
 def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> None:
@@ -39,10 +37,9 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
     if levels * factor.n_coefficients >= n:
         most = int(factor.level_counts().max())
         everywhere = f" (no level has more than {most} rows)" if most <= factor.n_coefficients else ""
-        warnings.warn(
+        warn(
             f"{source} has {levels} levels × {factor.n_coefficients} coefficients for {n} rows"
             f"{everywhere}: the covariance of the coefficients and the residual variance can hardly be "
             "told apart. Use fewer coefficients, or '||' in place of '|'.",
             IdentificationWarning,
-            stacklevel=4,
         )

@@ -1,7 +1,6 @@
 """Design → result, by maximum likelihood or REML."""
 
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array, correlation, lower_factor
 from bimixed.crossproducts import CrossProducts, cross_products
 from bimixed.design import Design
-from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning
+from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning, warn
 from bimixed.likelihood import identification
 from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient, relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
@@ -234,7 +233,7 @@ def _diagnostics(
     if confounded:
         messages.append(identification.confounded_message(design, confounded))
     for message in messages:
-        warnings.warn(message, IdentificationWarning, stacklevel=4)
+        warn(message, IdentificationWarning)
     singular = identification.singular_messages(design, relative_factors(cp, theta), unidentified)
     messages += singular
     if not report.converged:
@@ -242,7 +241,7 @@ def _diagnostics(
             f"Not converged: one more Newton step promises a deviance lower by {report.decrement:.2g}. "
             "Centre and scale the covariates, try another optimizer=, or simplify the random effects."
         )
-        warnings.warn(messages[-1], ConvergenceWarning, stacklevel=4)
+        warn(messages[-1], ConvergenceWarning)
     return Diagnostics(
         ok=report.converged and not messages,
         converged=report.converged,
