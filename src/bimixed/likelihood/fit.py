@@ -1,130 +1,21 @@
 """Design → result, by maximum likelihood or REML."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bimixed.covariance import Array, correlation, lower_factor
+from bimixed.covariance import Array, correlation
 from bimixed.crossproducts import CrossProducts, cross_products
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning, warn
 from bimixed.likelihood import identification
-from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient, relative_factors
+from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
+from bimixed.likelihood.problem import Failed, Problem, make_problem
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.uncertainty import NormalApproximation
-
-NEARLY_SINGULAR = 0.1
-"""Scaled diagonals of T below this are looked at for directions that θ hides."""
-FLAT = 1e-6
-"""Slopes of the deviance below this promise nothing."""
-GAIN = 1e-7
-"""Least decrease of the deviance that counts as better."""
-WORST = 1e100
-"""Finite stand-in for a deviance that can't be computed, so that a line search shortens its step."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The criterion in coordinates that suit an optimiser.
-
-    x holds the identified entries of θ, each times the size of its covariate, so that a slope in
-    milliseconds and one in years look alike.
-
-    Attributes
-    ----------
-    cp : CrossProducts
-    reml : bool
-    scale : (m,) array
-        Of each entry of θ.
-    free : (m,) bool array
-        Entries of θ that the data can identify; the others stay 0.
-    diagonal : (m,) bool array
-        Entries on the diagonal of T, which may not be negative.
-    """
-
-    cp: CrossProducts
-    reml: bool
-    scale: Array
-    free: NDArray[np.bool_]
-    diagonal: NDArray[np.bool_]
-
-    def theta(self, x: Array) -> Array:
-        theta = np.zeros(len(self.scale))
-        theta[self.free] = x / self.scale[self.free]
-        return theta
-
-    def coordinates(self, theta: Array) -> Array:
-        return (theta * self.scale)[self.free]
-
-    def __call__(self, x: Array) -> tuple[float, Array]:
-        try:
-            at = evaluate(self.cp, self.theta(x), self.reml)
-        except np.linalg.LinAlgError:
-            return WORST, np.zeros(len(x))
-        slope = gradient(self.cp, at, self.reml).theta
-        return at.deviance, slope[self.free] / self.scale[self.free]
-
-    def escape(self, x: Array) -> Array | None:
-        """A better point where T is (nearly) singular and the search in θ can't see it, else None.
-
-        A lower triangular T whose diagonal is at 0 has lost directions: the derivative in θ vanishes
-        for a direction without variance whatever the likelihood does, and the bound on the diagonal
-        may stand between T and its mirror image. Two kinds of step in H = TT' are tried: downhill
-        along ∂dev/∂H · T in all its entries, and some variance along a direction that has none.
-        """
-        if np.abs(x[self.diagonal[self.free]]).min(initial=np.inf) > NEARLY_SINGULAR:
-            return None
-        at = evaluate(self.cp, self.theta(x), self.reml)
-        slopes = gradient(self.cp, at, self.reml).H
-        best: tuple[float, Array] = (at.deviance - GAIN, x)
-        start = 0
-        for place, template in enumerate(self.cp.templates):
-            rows, _ = template.positions
-            scale = np.ones(template.size)
-            scale[rows] = self.scale[start : start + template.n_theta]
-            T = at.factorization.T[place]
-            for block in template.sub_blocks():
-                size = scale[block]
-                for trial in _trials(
-                    T[block, block] * size[:, None],
-                    slopes[place][block, block] / np.outer(size, size),
-                ):
-                    moved_T = T.copy()
-                    moved_T[block, block] = trial / size[:, None]
-                    theta = self.theta(x)
-                    theta[start : start + template.n_theta] = template.theta(moved_T)
-                    moved = self.coordinates(theta)
-                    value = self(moved)[0]
-                    if value < best[0]:
-                        best = (value, moved)
-            start += template.n_theta
-        return None if best[1] is x else best[1]
-
-
-def _trials(T: Array, slope: Array) -> Iterator[Array]:
-    """Lower factors to try instead of T, both in scaled coordinates."""
-    if np.abs(np.diag(T)).min() > NEARLY_SINGULAR:
-        return
-    downhill = slope @ T
-    length = np.linalg.norm(downhill)
-    if length > FLAT:
-        for step in (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4):
-            moved = T - step * downhill / length
-            yield lower_factor(moved @ moved.T)
-    values, vectors = np.linalg.eigh(T @ T.T)
-    null = vectors[:, values < 1e-8]
-    if null.shape[1] == 0:
-        return
-    rises, directions = np.linalg.eigh(null.T @ slope @ null)
-    for rise, direction in zip(rises, (null @ directions).T, strict=True):
-        if rise < -FLAT:
-            for variance in 10.0 ** -np.arange(1, 11):
-                yield lower_factor(T @ T.T + variance * np.outer(direction, direction))
 
 
 def fit_likelihood(
@@ -165,33 +56,24 @@ def fit_likelihood(
         problem.coordinates(theta0),
         problem.diagonal[problem.free],
         method=optimizer,
+        mirror=problem.mirror,
         escape=problem.escape,
         tell=_teller(progress),
     )
     # Step 3: everything at the optimum
     theta = problem.theta(report.x)
-    at = evaluate(cp, theta, reml)
-    slopes = gradient(cp, at, reml)
+    here = problem(report.x)
+    if isinstance(here, Failed):
+        raise FitError(
+            "The criterion can't be computed at the starting value; centre and scale the covariates, or give "
+            "another start=."
+        )
+    at, slopes = here.evaluation, here.slopes
     confounded = identification.confounded_coefficients(
         design, theta, problem.free, report.hessian, report.at_bound
     )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
     return assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)
-
-
-def make_problem(
-    design: Design, cp: CrossProducts, reml: bool, unidentified: dict[int, list[int]]
-) -> Problem:
-    """The criterion of this design, in scaled coordinates."""
-    scale, free, diagonal = [], [], []
-    for place, factor in enumerate(design.factors):
-        rows, cols = factor.template.positions
-        size = factor.scales()
-        scale.append(np.where(size > 0, size, 1.0)[rows])
-        bad = unidentified.get(place, [])
-        free.append(~(np.isin(rows, bad) | np.isin(cols, bad)))
-        diagonal.append(factor.template.is_diagonal)
-    return Problem(cp, reml, np.concatenate(scale), np.concatenate(free), np.concatenate(diagonal))
 
 
 def _start(problem: Problem, start: Array | None) -> Array:
@@ -272,7 +154,7 @@ def assemble(
         theta=theta,
         sigma2=at.sigma2,
         df=cp.n - cp.p if problem.reml else cp.n,
-        hessian=_theta_hessian(problem, report),
+        hessian_of=problem.theta_hessian,
         free=_interior(problem, report),
         r2_theta=slopes.r2_theta,
         unidentified=_merged(unidentified, confounded),
@@ -351,14 +233,6 @@ def _theta_by_key(design: Design, theta: Array) -> dict[str, Array]:
         by_key[factor.key] = theta[start : start + factor.template.n_theta].copy()
         start += factor.template.n_theta
     return by_key
-
-
-def _theta_hessian(problem: Problem, report: OptimizerReport) -> Array:
-    m = len(problem.scale)
-    hessian = np.zeros((m, m))
-    scale = problem.scale[problem.free]
-    hessian[np.ix_(problem.free, problem.free)] = report.hessian * np.outer(scale, scale)
-    return hessian
 
 
 def _interior(problem: Problem, report: OptimizerReport) -> NDArray[np.bool_]:

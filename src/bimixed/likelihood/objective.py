@@ -68,12 +68,18 @@ class Gradient:
     r2_theta : (m,) array
         Of r² in θ, β profiled out.
     inverse : SelectedInverse
+    scores : list of (L, K, p + 1) arrays
+        Z'V⁻¹[Q e] by place of the factor.
+    residual_scores : list of (L, K) arrays
+        Z'V⁻¹(y − Xβ̂).
     """
 
     theta: Array
     H: list[Array]
     r2_theta: Array
     inverse: SelectedInverse
+    scores: list[Array]
+    residual_scores: list[Array]
 
 
 def relative_factors(cp: CrossProducts, theta: Array) -> list[Array]:
@@ -126,10 +132,11 @@ def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
     """Derivatives of the criterion at an evaluated θ, through the selected inverse."""
     inverse = selected_inverse(at.factorization)
     E = _scores(cp, at)
-    by_H, theta, r2_theta = [], [], []
+    by_H, theta, r2_theta, residual = [], [], [], []
     for place, template in enumerate(cp.templates):
         T = at.factorization.T[place]
         e = E[place][:, :, -1] - E[place][:, :, :-1] @ at.gamma
+        residual.append(e)
         ee = e.T @ e
         G = inverse.gamma[place] - ee / at.sigma2
         if reml and cp.p:
@@ -140,32 +147,46 @@ def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
         by_H.append(G)
         theta.append(2.0 * template.theta(G @ T))
         r2_theta.append(-2.0 * template.theta(ee @ T))
-    return Gradient(np.concatenate(theta), by_H, np.concatenate(r2_theta), inverse)
+    return Gradient(np.concatenate(theta), by_H, np.concatenate(r2_theta), inverse, E, residual)
+
+
+def cross_times(cp: CrossProducts, blocks: list[Array]) -> tuple[list[Array], Array]:
+    """Z'WZ c for c given by place of the factor, (L, K, r) each.
+
+    Returns
+    -------
+    list of (L, K, r) arrays
+        By chain factor.
+    (q, r) array
+        Of the trailing factors.
+    """
+    width, r = len(cp.S), blocks[0].shape[2]
+    trailing = np.zeros((width, r))
+    for t in cp.trailing:
+        trailing[t.columns] = blocks[t.place].reshape(-1, r)
+    to_trailing = cp.S @ trailing
+    chain = [f.A @ blocks[f.place] for f in cp.chain]
+    for j, f in enumerate(cp.chain):
+        c = blocks[f.place]
+        for i, parent in enumerate(f.parents):
+            k = cp.chain[j + 1 + i]
+            chain[j] = chain[j] + f.N[i] @ blocks[k.place][parent]
+            chain[j + 1 + i] = chain[j + 1 + i] + sum_by(parent, np.swapaxes(f.N[i], 1, 2) @ c, k.n_levels)
+        if width:
+            coupling = coupling_matrix(f, f.C, width)
+            chain[j] = chain[j] + (coupling @ trailing).reshape(c.shape)
+            to_trailing = to_trailing + coupling.T @ c.reshape(-1, r)
+    return chain, to_trailing
 
 
 def _scores(cp: CrossProducts, at: Evaluation) -> list[Array]:
     """Z'V⁻¹[Q e] = Z'W[Q e] − Z'WZ B, by place of the factor."""
-    fact = at.factorization
-    right: dict[int, Array] = {f.place: f.ZR for f in cp.chain}
-    trailing = np.zeros_like(cp.ZR)
+    chain, trailing = cross_times(cp, at.B)
+    right: dict[int, Array] = {f.place: f.ZR - c for f, c in zip(cp.chain, chain, strict=True)}
     for t in cp.trailing:
-        trailing[t.columns] = at.B[t.place].reshape(-1, cp.p + 1)
-    from_trailing = cp.ZR - cp.S @ trailing
-    for j, f in enumerate(cp.chain):
-        B = at.B[f.place]
-        right[f.place] = right[f.place] - f.A @ B
-        for i, parent in enumerate(f.parents):
-            k = cp.chain[j + 1 + i]
-            right[f.place] = right[f.place] - f.N[i] @ at.B[k.place][parent]
-            up = np.swapaxes(f.N[i], 1, 2) @ B
-            right[k.place] = right[k.place] - sum_by(parent, up, k.n_levels)
-        if fact.width:
-            coupling = coupling_matrix(f, f.C, fact.width)
-            right[f.place] = right[f.place] - (coupling @ trailing).reshape(B.shape)
-            from_trailing = from_trailing - coupling.T @ B.reshape(-1, cp.p + 1)
-    for t in cp.trailing:
-        right[t.place] = from_trailing[t.columns].reshape(t.n_levels, t.template.size, -1)
-    for place, T in enumerate(fact.T):
+        rest = cp.ZR[t.columns] - trailing[t.columns]
+        right[t.place] = rest.reshape(t.n_levels, t.template.size, -1)
+    for place, T in enumerate(at.factorization.T):
         T_inverse = inverse_if_regular(T)
         if T_inverse is not None:  # B = HE, with no difference of large numbers
             right[place] = T_inverse.T @ (T_inverse @ at.B[place])

@@ -1,11 +1,13 @@
-"""Minimising a smooth function with lower bounds of 0 on some coordinates: SciPy, then Newton.
+"""Minimising a smooth function of few variables by safeguarded Newton steps, or by SciPy first.
 
-Knows nothing of models. The function must be smooth across the bounds, so that derivatives may be taken
-there (as the criterion is: a negative diagonal of T is the mirror image of another T).
+Knows nothing of models. The function is smooth across the bounds of its bounded coordinates and has a
+mirror image beyond them (a negative diagonal of T is another T with the same criterion), so that steps may
+cross; the caller's ``mirror`` brings a point back.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +15,49 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 from bimixed.exceptions import FitError
 
-Objective = Callable[[Array], tuple[float, Array]]
-Escape = Callable[[Array], Array | None]
-
 METHODS = ("auto", "L-BFGS-B", "TNC", "SLSQP", "trust-constr")
 SNAP = 1e-4
 """Coordinates nearer to their bound than this are tried on it."""
-DECREMENT = 1e-9
+DECREMENT = 1e-11
 """Largest predicted decrease of the deviance that still counts as arrived."""
+CLOSE = 0.1
+"""Promised decreases below this are left to Newton's method."""
+ITERATIONS = 60
+LONGEST = 3.0
+"""Longest step, in units of the larger of 1 and the largest coordinate."""
+
+
+class Point(Protocol):
+    """The function at one x."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def gradient(self) -> Array: ...
+
+    def hessian(self) -> Array:
+        """Second derivatives, approximately."""
+        ...
+
+    def path(self) -> "Path | None":
+        """A way to go from afar, where there is a better one than Newton's."""
+        ...
+
+
+class Path(Protocol):
+    """Points at lengths from 0 (here) to 1."""
+
+    @property
+    def decrement(self) -> float:
+        """Decrease promised."""
+        ...
+
+    def __call__(self, length: float) -> Array: ...
+
+
+Objective = Callable[[Array], Point]
+Step = Callable[[Array], Array | None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +69,7 @@ class OptimizerReport:
     x : (m,) array
     value : float
     hessian : (m, m) array
-        Second derivatives at x.
+        Approximate second derivatives at x.
     at_bound : (m,) bool array
     decrement : float
         Decrease that a last Newton step predicts; near 0 at an optimum.
@@ -54,17 +91,17 @@ class _Counter:
 
     def __init__(self, objective: Objective, tell: Callable[[int, float], None] | None):
         self.objective, self.tell, self.count = objective, tell, 0
-        self.last: tuple[Array, float, Array] | None = None
+        self.last: tuple[Array, Point] | None = None
 
-    def __call__(self, x: Array) -> tuple[float, Array]:
+    def __call__(self, x: Array) -> Point:
         if self.last is not None and np.array_equal(self.last[0], x):
-            return self.last[1], self.last[2]
+            return self.last[1]
         self.count += 1
-        value, gradient = self.objective(x)
-        self.last = x.copy(), value, gradient
+        point = self.objective(x)
+        self.last = x.copy(), point
         if self.tell is not None:
-            self.tell(self.count, value)
-        return value, gradient
+            self.tell(self.count, point.value)
+        return point
 
 
 def minimize(
@@ -73,20 +110,23 @@ def minimize(
     bounded: NDArray[np.bool_],
     *,
     method: str = "auto",
-    escape: Escape | None = None,
+    mirror: Callable[[Array], Array] | None = None,
+    escape: Step | None = None,
     tell: Callable[[int, float], None] | None = None,
 ) -> OptimizerReport:
-    """Minimise, polish by Newton steps, and leave a bound where that is downhill.
+    """Minimise, and leave a bound where that is downhill.
 
     Parameters
     ----------
     objective : callable
-        x → (value, gradient).
+        x → Point.
     start : (m,) array
     bounded : (m,) bool array
         Coordinates that may not be negative.
     method : str
-        One of ``METHODS``; "auto" is L-BFGS-B.
+        One of ``METHODS``; "auto" is Newton's method alone, the others are SciPy's, followed by it.
+    mirror : callable, optional
+        x → the equivalent x that keeps the bounds; default the absolute value of bounded coordinates.
     escape : callable, optional
         x → a better x where the optimum at the bound is none, else None.
     tell : callable, optional
@@ -95,84 +135,125 @@ def minimize(
     if method not in METHODS:
         raise FitError(f"Unknown optimizer {method!r}; choose one of {', '.join(METHODS)}.")
     counted = _Counter(objective, tell)
+    mirror = mirror or (lambda x: np.where(bounded, np.abs(x), x))
     x = np.asarray(start, dtype=float)
     if len(x) == 0:  # nothing to optimise over
-        value, _ = counted(x)
-        return OptimizerReport(x, value, np.zeros((0, 0)), x > 0.0, 0.0, True, counted.count)
+        return OptimizerReport(x, counted(x).value, np.zeros((0, 0)), x > 0.0, 0.0, True, counted.count)
     for _ in range(10):
-        x = _scipy(counted, x, bounded, method)
-        x, value, hessian, decrement = _newton(counted, x, bounded)
-        snapped = _snap(counted, x, value, bounded)
+        if method != "auto":
+            x = _scipy(counted, x, bounded, method)
+        x, decrement = _newton(counted, _approach(counted, x))
+        snapped = _snap(counted, mirror(x), bounded)
         if snapped is not None:
-            x, value, hessian, decrement = _newton(counted, snapped, bounded)
+            x, decrement = _newton(counted, snapped)
+        x = mirror(x)
+        x = np.where(bounded & (x < SNAP * SNAP), 0.0, x)
         better = escape(x) if escape is not None else None
         if better is None:
             break
         x = better
-    at_bound = bounded & (x == 0.0)
+    last = counted(x)
     converged = bool(decrement < 1e-6 and better is None)
-    return OptimizerReport(x, value, hessian, at_bound, decrement, converged, counted.count)
+    return OptimizerReport(
+        x, last.value, last.hessian(), bounded & (x == 0.0), decrement, converged, counted.count
+    )
 
 
 def _scipy(objective: Objective, x: Array, bounded: NDArray[np.bool_], method: str) -> Array:
     from scipy import optimize
 
-    name = "L-BFGS-B" if method == "auto" else method
     options: dict[str, dict[str, float]] = {
         "L-BFGS-B": {"ftol": 1e-11, "gtol": 1e-5, "maxiter": 1000, "maxcor": 20},
         "TNC": {"ftol": 1e-11, "gtol": 1e-6, "maxfun": 2000},
         "SLSQP": {"ftol": 1e-11, "maxiter": 1000},
         "trust-constr": {"gtol": 1e-6, "maxiter": 1000},
     }
+
+    def plain(x: Array) -> tuple[float, Array]:
+        point = objective(x)
+        return point.value, point.gradient
+
     lower = np.where(bounded, 0.0, -np.inf)
     found = optimize.minimize(
-        objective,
-        x,
-        jac=True,
-        method=name,
-        bounds=optimize.Bounds(lower, np.inf),
-        options=options[name],
+        plain, x, jac=True, method=method, bounds=optimize.Bounds(lower, np.inf), options=options[method]
     )
     return np.where(bounded, np.maximum(found.x, 0.0), found.x)
 
 
-def _newton(objective: Objective, x: Array, bounded: NDArray[np.bool_]) -> tuple[Array, float, Array, float]:
-    """Newton steps on the coordinates that are free, until they promise nothing more."""
-    value, gradient = objective(x)
-    for _ in range(20):
-        hessian = difference_hessian(objective, x)
-        free = ~(bounded & (x == 0.0))
-        step, decrement = _newton_step(gradient[free], hessian[np.ix_(free, free)])
+def _approach(objective: Objective, x: Array) -> Array:
+    """Follow the points' own paths while they promise much."""
+    here = objective(x)
+    for _ in range(ITERATIONS):
+        path = here.path()
+        if path is None or path.decrement < CLOSE:
+            break
+        for length in (1.0, 0.3, 0.1, 0.02):
+            moved = path(length)
+            there = objective(moved)
+            if there.value < here.value:
+                break
+        else:
+            break
+        x, here = moved, there
+    return x
+
+
+def _newton(objective: Objective, x: Array) -> tuple[Array, float]:
+    """Newton steps until they promise nothing more; returns x and the decrease still promised.
+
+    The approximate Hessian gets a symmetric rank-one correction from what the gradients showed it to
+    miss, which makes the last steps superlinear (structured secant, Dennis, Gay and Welsch 1981).
+    """
+    here = objective(x)
+    known = here.hessian()
+    correction = np.zeros_like(known)
+    decrement = np.inf
+    for _ in range(ITERATIONS):
+        step, decrement = newton_step(here.gradient, known + correction)
         if decrement < DECREMENT:
             break
-        length, moved = 1.0, False
-        while length > 1e-4:
-            trial = x.copy()
-            trial[free] += length * step
-            trial = np.where(bounded, np.maximum(trial, 0.0), trial)
-            trial_value, trial_gradient = objective(trial)
-            if trial_value < value:
-                x, value, gradient, moved = trial, trial_value, trial_gradient, True
+        longest = LONGEST * max(1.0, float(np.abs(x).max()))
+        step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
+        length = _line_search(objective, x, here, step)
+        if length is None:
+            if not correction.any():
                 break
-            length *= 0.25
-        if not moved:
-            break
-    return x, value, hessian, decrement
+            correction[:] = 0.0
+            continue
+        moved = x + length * step
+        there = objective(moved)
+        at_there = there.hessian()
+        missed = there.gradient - here.gradient - (at_there + correction) @ (moved - x)
+        correction = correction + _rank_one(missed, moved - x)
+        x, here, known = moved, there, at_there
+    return x, decrement
 
 
-def _snap(objective: Objective, x: Array, value: float, bounded: NDArray[np.bool_]) -> Array | None:
-    """Coordinates a hair from their bound put on it, where the function doesn't mind."""
-    near = bounded & (x > 0.0) & (x < SNAP)
-    if not near.any():
-        return None
-    snapped = np.where(near, 0.0, x)
-    return snapped if objective(snapped)[0] <= value + 1e-8 else None
+def _line_search(objective: Objective, x: Array, here: Point, step: Array) -> float | None:
+    """A length of the step that lowers the value enough, or None."""
+    slope = float(here.gradient @ step)
+    length = 1.0
+    for _ in range(14):
+        value = objective(x + length * step).value
+        if value < here.value + 1e-4 * length * slope:
+            return length
+        # minimum of the parabola through what is known, within reason
+        excess = value - here.value - slope * length
+        best = -0.5 * slope * length**2 / excess if excess > 0 else 0.0
+        length = min(0.5 * length, max(0.1 * length, best))
+    return None
 
 
-def _newton_step(gradient: Array, hessian: Array) -> tuple[Array, float]:
+def _rank_one(missed: Array, moved: Array) -> Array:
+    """Symmetric rank-one update, left out where it would divide by almost nothing."""
+    product = float(missed @ moved)
+    if abs(product) <= 1e-8 * float(np.linalg.norm(missed) * np.linalg.norm(moved)):
+        return np.zeros((len(moved), len(moved)))
+    return np.outer(missed, missed) / product
+
+
+def newton_step(gradient: Array, hessian: Array) -> tuple[Array, float]:
     """A descent step, and the decrease it promises; flat directions are left alone."""
-    if len(gradient) == 0:
-        return gradient, 0.0
     values, vectors = np.linalg.eigh(hessian)
     projected = vectors.T @ gradient
     steep = np.abs(values) > 1e-9 * max(float(np.abs(values).max()), 1e-300)
@@ -180,8 +261,17 @@ def _newton_step(gradient: Array, hessian: Array) -> tuple[Array, float]:
     return -vectors @ scaled, 0.5 * float(projected @ scaled)
 
 
-def difference_hessian(objective: Objective, x: Array) -> Array:
-    """Second derivatives by central differences of the analytic gradient."""
+def _snap(objective: Objective, x: Array, bounded: NDArray[np.bool_]) -> Array | None:
+    """Coordinates a hair from their bound put on it, where the function doesn't mind."""
+    near = bounded & (x > 0.0) & (x < SNAP)
+    if not near.any():
+        return None
+    snapped = np.where(near, 0.0, x)
+    return snapped if objective(snapped).value <= objective(x).value + 1e-8 else None
+
+
+def difference_hessian(gradient: Callable[[Array], Array], x: Array) -> Array:
+    """Second derivatives by central differences of an analytic gradient."""
     m = len(x)
     hessian = np.empty((m, m))
     for i in range(m):
@@ -189,5 +279,5 @@ def difference_hessian(objective: Objective, x: Array) -> Array:
         up, down = x.copy(), x.copy()
         up[i] += h
         down[i] -= h
-        hessian[i] = (objective(up)[1] - objective(down)[1]) / (2.0 * h)
+        hessian[i] = (gradient(up) - gradient(down)) / (2.0 * h)
     return 0.5 * (hessian + hessian.T)

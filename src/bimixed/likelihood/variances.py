@@ -1,7 +1,8 @@
 """Sampling uncertainty of variance parameters and of linear predictors, at the optimum."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,8 +29,8 @@ class VarianceUncertainty:
 
     Attributes
     ----------
-    hessian : (m, m) array
-        Of the profiled deviance in θ.
+    hessian_of : callable
+        θ → second derivatives of the profiled deviance, (m, m); called when first needed.
     free : (m,) bool array
         Entries of θ that are estimated and not at the boundary.
     """
@@ -39,10 +40,15 @@ class VarianceUncertainty:
     theta: Array
     sigma2: float
     df: int
-    hessian: Array
+    hessian_of: Callable[[Array], Array]
     free: NDArray[np.bool_]
     r2_theta: Array
     unidentified: Mapping[int, list[int]]
+
+    @cached_property
+    def hessian(self) -> Array:
+        """Second derivatives of the profiled deviance in θ, (m, m)."""
+        return self.hessian_of(self.theta)
 
     def __call__(self) -> VarianceScales:
         names, kinds = self._parameters()

@@ -1,0 +1,265 @@
+"""The criterion of one design as a function that an optimiser can have."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimixed.covariance import Array, lower_factor
+from bimixed.crossproducts import CrossProducts
+from bimixed.design import Design
+from bimixed.likelihood.information import average_information
+from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient
+from bimixed.likelihood.optimize import difference_hessian, newton_step
+
+NEARLY_SINGULAR = 0.1
+"""Scaled diagonals of T below this are looked at for directions that θ hides."""
+FLAT = 1e-6
+"""Slopes of the deviance below this promise nothing."""
+GAIN = 1e-7
+"""Least decrease of the deviance that counts as better."""
+LEAST_SHARE = 0.1
+"""A step leaves at least this share of every variance."""
+WORST = 1e100
+"""Finite stand-in for a deviance that can't be computed, so that a line search shortens its step."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The criterion in coordinates that suit an optimiser.
+
+    x holds the identified entries of θ, each times the size of its covariate, so that a slope in
+    milliseconds and one in years look alike.
+
+    Attributes
+    ----------
+    cp : CrossProducts
+    reml : bool
+    scale : (m,) array
+        Of each entry of θ.
+    free : (m,) bool array
+        Entries of θ that the data can identify; the others stay 0.
+    diagonal : (m,) bool array
+        Entries on the diagonal of T, which may not be negative.
+    """
+
+    cp: CrossProducts
+    reml: bool
+    scale: Array
+    free: NDArray[np.bool_]
+    diagonal: NDArray[np.bool_]
+
+    def theta(self, x: Array) -> Array:
+        theta = np.zeros(len(self.scale))
+        theta[self.free] = x / self.scale[self.free]
+        return theta
+
+    def coordinates(self, theta: Array) -> Array:
+        return (theta * self.scale)[self.free]
+
+    def __call__(self, x: Array) -> "At | Failed":
+        try:
+            at = evaluate(self.cp, self.theta(x), self.reml)
+            return At(self, at, gradient(self.cp, at, self.reml))
+        except np.linalg.LinAlgError:
+            return Failed(np.zeros(len(x)))
+
+    def mirror(self, x: Array) -> Array:
+        """The same criterion with every diagonal of T positive: columns of T change their sign."""
+        theta, start = self.theta(x), 0
+        for template in self.cp.templates:
+            here = slice(start, start + template.n_theta)
+            T = template.factor(theta[here])
+            theta[here] = template.theta(T * np.where(np.diag(T) < 0.0, -1.0, 1.0))
+            start += template.n_theta
+        return self.coordinates(theta)
+
+    def variance_path(self, here: "At") -> "VariancePath | None":
+        """The Newton step in the entries of H, as a path; None where T is nearly singular.
+
+        From afar the criterion is closer to a parabola in variances than in θ.
+        """
+        T = here.evaluation.factorization.T
+        if np.abs(self.coordinates(self.theta_of(T))[self.diagonal[self.free]]).min() < NEARLY_SINGULAR:
+            return None
+        slope = []
+        for template, G in zip(self.cp.templates, here.slopes.H, strict=True):
+            rows, cols = template.positions
+            slope.append(G[rows, cols] * np.where(rows == cols, 1.0, 2.0))
+        gradient = np.concatenate(slope)[self.free]
+        information = average_information(self.cp, here.evaluation, here.slopes, self.reml, "H")
+        step, decrement = newton_step(gradient, information[np.ix_(self.free, self.free)])
+        full = np.zeros(len(self.free))
+        full[self.free] = step
+        return VariancePath(self, T, full, decrement)
+
+    def theta_of(self, T: Sequence[Array]) -> Array:
+        """θ of relative factors given by place."""
+        return np.concatenate([t.theta(Tj) for t, Tj in zip(self.cp.templates, T, strict=True)])
+
+    def theta_hessian(self, theta: Array) -> Array:
+        """Second derivatives of the deviance in θ, by differences of the gradient; 0 where not free."""
+
+        def slope(x: Array) -> Array:
+            return self(x).gradient
+
+        m, scale = len(self.scale), self.scale[self.free]
+        hessian = np.zeros((m, m))
+        differences = difference_hessian(slope, self.coordinates(theta))
+        hessian[np.ix_(self.free, self.free)] = differences * np.outer(scale, scale)
+        return hessian
+
+    def escape(self, x: Array) -> Array | None:
+        """A better point where T is (nearly) singular and the search in θ can't see it, else None.
+
+        A lower triangular T whose diagonal is at 0 has lost directions: the derivative in θ vanishes
+        for a direction without variance whatever the likelihood does, and the bound on the diagonal
+        may stand between T and its mirror image. Two kinds of step in H = TT' are tried: downhill
+        along ∂dev/∂H · T in all its entries, and some variance along a direction that has none.
+        """
+        if np.abs(x[self.diagonal[self.free]]).min(initial=np.inf) > NEARLY_SINGULAR:
+            return None
+        here = self(x)
+        if isinstance(here, Failed):
+            return None
+        at, slopes = here.evaluation, here.slopes.H
+        best: tuple[float, Array] = (at.deviance - GAIN, x)
+        start = 0
+        for place, template in enumerate(self.cp.templates):
+            rows, _ = template.positions
+            scale = np.ones(template.size)
+            scale[rows] = self.scale[start : start + template.n_theta]
+            T = at.factorization.T[place]
+            for block in template.sub_blocks():
+                size = scale[block]
+                for trial in _trials(
+                    T[block, block] * size[:, None],
+                    slopes[place][block, block] / np.outer(size, size),
+                ):
+                    moved_T = T.copy()
+                    moved_T[block, block] = trial / size[:, None]
+                    theta = self.theta(x)
+                    theta[start : start + template.n_theta] = template.theta(moved_T)
+                    moved = self.coordinates(theta)
+                    value = self(moved).value
+                    if value < best[0]:
+                        best = (value, moved)
+            start += template.n_theta
+        return None if best[1] is x else best[1]
+
+
+@dataclass(frozen=True)
+class VariancePath:
+    """H + αΔ, no eigenvalue of it below a share of what it was.
+
+    Attributes
+    ----------
+    problem : Problem
+    T : sequence of (K, K) arrays
+        Where the path starts.
+    step : (m,) array
+        Entries of Δ at the places of θ.
+    decrement : float
+        Decrease of the deviance that a parabola promises.
+    """
+
+    problem: "Problem"
+    T: Sequence[Array]
+    step: Array
+    decrement: float
+
+    def __call__(self, length: float) -> Array:
+        """The optimiser's coordinates at α."""
+        moved, start = [], 0
+        for template, T in zip(self.problem.cp.templates, self.T, strict=True):
+            delta = template.factor(self.step[start : start + template.n_theta])
+            delta = delta + np.tril(delta, -1).T
+            new = T.copy()
+            for block in template.sub_blocks():
+                half = T[block, block]
+                inverse = np.linalg.inv(half)
+                values, vectors = np.linalg.eigh(inverse @ delta[block, block] @ inverse.T)
+                shares = np.clip(1.0 + length * values, LEAST_SHARE, None)
+                new[block, block] = lower_factor(half @ (vectors * shares) @ vectors.T @ half.T)
+            moved.append(new)
+            start += template.n_theta
+        return self.problem.coordinates(self.problem.theta_of(moved))
+
+
+@dataclass(frozen=True)
+class At:
+    """The criterion at one x, in the optimiser's coordinates, and all that was computed for it."""
+
+    problem: Problem
+    evaluation: Evaluation
+    slopes: Gradient
+
+    @property
+    def value(self) -> float:
+        return self.evaluation.deviance
+
+    @property
+    def gradient(self) -> Array:
+        free = self.problem.free
+        return self.slopes.theta[free] / self.problem.scale[free]
+
+    def path(self) -> VariancePath | None:
+        """The Newton step in variances."""
+        return self.problem.variance_path(self)
+
+    def hessian(self) -> Array:
+        """Average information, (m, m)."""
+        p = self.problem
+        information = average_information(p.cp, self.evaluation, self.slopes, p.reml)
+        return information[np.ix_(p.free, p.free)] / np.outer(p.scale[p.free], p.scale[p.free])
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A point where the criterion can't be computed: a finite worst value, so that steps are shortened."""
+
+    gradient: Array
+    value: float = WORST
+
+    def path(self) -> None:
+        return None
+
+    def hessian(self) -> Array:
+        return np.eye(len(self.gradient))
+
+
+def _trials(T: Array, slope: Array) -> Iterator[Array]:
+    """Lower factors to try instead of T, both in scaled coordinates."""
+    if np.abs(np.diag(T)).min() > NEARLY_SINGULAR:
+        return
+    downhill = slope @ T
+    length = np.linalg.norm(downhill)
+    if length > FLAT:
+        for step in (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4):
+            moved = T - step * downhill / length
+            yield lower_factor(moved @ moved.T)
+    values, vectors = np.linalg.eigh(T @ T.T)
+    null = vectors[:, values < 1e-8]
+    if null.shape[1] == 0:
+        return
+    rises, directions = np.linalg.eigh(null.T @ slope @ null)
+    for rise, direction in zip(rises, (null @ directions).T, strict=True):
+        if rise < -FLAT:
+            for variance in 10.0 ** -np.arange(1, 11):
+                yield lower_factor(T @ T.T + variance * np.outer(direction, direction))
+
+
+def make_problem(
+    design: Design, cp: CrossProducts, reml: bool, unidentified: dict[int, list[int]]
+) -> Problem:
+    """The criterion of this design, in scaled coordinates."""
+    scale, free, diagonal = [], [], []
+    for place, factor in enumerate(design.factors):
+        rows, cols = factor.template.positions
+        size = factor.scales()
+        scale.append(np.where(size > 0, size, 1.0)[rows])
+        bad = unidentified.get(place, [])
+        free.append(~(np.isin(rows, bad) | np.isin(cols, bad)))
+        diagonal.append(factor.template.is_diagonal)
+    return Problem(cp, reml, np.concatenate(scale), np.concatenate(free), np.concatenate(diagonal))
