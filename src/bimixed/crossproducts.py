@@ -11,7 +11,7 @@ other factors, crossed with the chain, make the *trailing* part, which fills in 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -157,6 +157,67 @@ class CrossProducts:
         return [by_place[place] for place in sorted(by_place)]
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """All cross-products of a design that don't depend on the response; a response takes one pass more.
+
+    Attributes
+    ----------
+    design : Design
+    root : (n,) array or None
+        Root of the weights, divided by their geometric mean.
+    weight_scale : float
+        That mean.
+    Q, R : arrays
+        W^½X = QR.
+    values : mapping
+        Weighted values of the chain factors, by place.
+    Zt : (n, q) csc_array
+        Weighted design of the trailing factors.
+    empty : CrossProducts
+        With a response of zeros.
+    """
+
+    design: Design
+    root: Array | None
+    weight_scale: float
+    Q: Array
+    R: Array
+    values: Mapping[int, Array]
+    Zt: sp.csc_array
+    empty: CrossProducts
+
+    def with_response(self, y: Array) -> CrossProducts:
+        """The cross-products of one response (offset not subtracted), shape (n,).
+
+        Raises
+        ------
+        FitError
+            If the fixed effects fit it exactly.
+        """
+        design = self.design
+        if design.offset is not None:
+            y = y - design.offset
+        basis, e = _response_basis(self.Q, self.R, y, self.root)
+        if basis.rss <= 1e-24 * max(basis.total, np.finfo(float).tiny):
+            raise FitError(
+                "The fixed effects fit the response exactly: no residual variance is left to split "
+                "between groups and rows. Remove the predictors that determine the response."
+            )
+        chain = []
+        for f in self.empty.chain:
+            ZR = f.ZR.copy()
+            ZR[:, :, -1:] = _by_level(
+                design.factors[f.place].codes, f.n_levels, self.values[f.place], e[:, None]
+            )
+            chain.append(replace(f, ZR=ZR))
+        ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
+        ZR[:, -1] = self.Zt.T @ e
+        RR[-1, :-1] = RR[:-1, -1] = e @ self.Q
+        RR[-1, -1] = e @ e
+        return replace(self.empty, basis=basis, chain=tuple(chain), ZR=ZR, RR=RR)
+
+
 def cross_products(design: Design) -> CrossProducts:
     """Reduce a design to its cross-products; the rows are not needed afterwards.
 
@@ -165,56 +226,62 @@ def cross_products(design: Design) -> CrossProducts:
     FitError
         If the fixed effects alone fit the response exactly, or use up every row.
     """
+    return prepare(design).with_response(design.y)
+
+
+def prepare(design: Design) -> Preparation:
+    """The part of the cross-products that every response of a design shares.
+
+    Raises
+    ------
+    FitError
+        If the fixed effects use up every row.
+    """
     weights = design.weights
     weight_scale = 1.0 if weights is None else float(np.exp(np.mean(np.log(weights))))
     root = None if weights is None else np.sqrt(weights / weight_scale)
-    y = design.y if design.offset is None else design.y - design.offset
-    basis, Qe = _fixed_basis(design.X_kept, y, root)
-    n, p = len(y), len(basis.R)
+    X = design.X_kept if root is None else design.X_kept * root[:, None]
+    n, p = X.shape
     if n <= p:
         raise FitError(
             f"{p} fixed coefficients for {n} rows leave nothing to estimate variances from; "
             "use fewer fixed effects or more data."
         )
-    if basis.rss <= 1e-24 * max(basis.total, np.finfo(float).tiny):
-        raise FitError(
-            "The fixed effects fit the response exactly: no residual variance is left to split "
-            "between groups and rows. Remove the predictors that determine the response."
-        )
+    Q, R = np.linalg.qr(X) if p else (np.zeros((n, 0)), np.zeros((0, 0)))
     chain_order, trailing_order = _elimination_order(design.factors)
     # Random-effects values carry the root of the weights too, so that plain products are weighted.
     values = {j: _weighted(design.factors[j].values, root) for j in chain_order}
-    trailing = _trailing_factors(design.factors, trailing_order)
     Zt = _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root, n)
-    return CrossProducts(
+    Q0 = np.column_stack([Q, np.zeros(n)])
+    empty = CrossProducts(
         n=n,
         p=p,
         weight_scale=weight_scale,
-        basis=basis,
-        RR=Qe.T @ Qe,
-        chain=_chain_factors(design.factors, values, chain_order, Zt, Qe),
-        trailing=trailing,
+        basis=FixedBasis(R, np.zeros(p), 0.0, 0.0),
+        RR=Q0.T @ Q0,
+        chain=_chain_factors(design.factors, values, chain_order, Zt, Q0),
+        trailing=_trailing_factors(design.factors, trailing_order),
         S=(Zt.T @ Zt).toarray(),
-        ZR=Zt.T @ Qe,
+        ZR=Zt.T @ Q0,
     )
+    return Preparation(design, root, weight_scale, Q, R, values, Zt, empty)
 
 
-def _fixed_basis(X: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Array]:
-    """Basis and [Q e] (both times the root of the weights)."""
+def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Array]:
+    """Least squares of the weighted response, and its residuals."""
     if root is not None:
-        X, y = X * root[:, None], y * root
+        y = y * root
     centre = root if root is not None else np.ones(len(y))
     mean = (centre @ y) / (centre @ centre)
     total = float(np.sum((y - mean * centre) ** 2))
-    if X.shape[1] == 0:
-        return FixedBasis(np.zeros((0, 0)), np.zeros(0), float(y @ y), total), y[:, None].copy()
-    Q, R = np.linalg.qr(X)
+    if Q.shape[1] == 0:
+        return FixedBasis(R, np.zeros(0), float(y @ y), total), y
     coefficients = Q.T @ y
     e = y - Q @ coefficients
     again = Q.T @ e  # a second projection removes what rounding left of a large mean
     e -= Q @ again
     beta = scipy.linalg.solve_triangular(R, coefficients + again, check_finite=False)
-    return FixedBasis(R, beta, float(e @ e), total), np.column_stack([Q, e])
+    return FixedBasis(R, beta, float(e @ e), total), e
 
 
 def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:

@@ -1,12 +1,14 @@
 """Design → result, by maximum likelihood or REML."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, correlation
-from bimixed.crossproducts import CrossProducts, cross_products
+from bimixed.crossproducts import CrossProducts, Preparation, prepare
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning, warn
 from bimixed.likelihood import identification
@@ -25,6 +27,7 @@ def fit_likelihood(
     optimizer: str = "auto",
     start: Array | None = None,
     progress: bool = False,
+    prepared: Preparation | None = None,
 ) -> MixedModelResult:
     """Fit by REML or maximum likelihood.
 
@@ -38,6 +41,8 @@ def fit_likelihood(
         θ to start from, factors in the design's order.
     progress : bool
         Print the deviance as it falls.
+    prepared : Preparation, optional
+        Cross-products of an earlier fit of the same design with another response.
 
     Raises
     ------
@@ -46,7 +51,8 @@ def fit_likelihood(
     """
     began = time.perf_counter()
     # Step 1: sufficient statistics, and what they can't identify
-    cp = cross_products(design)
+    prepared = prepared or prepare(design)
+    cp = prepared.with_response(design.y)
     unidentified = identification.unidentified_coefficients(cp) if reml else {}
     problem = make_problem(design, cp, reml, unidentified)
     # Step 2: optimise
@@ -73,7 +79,21 @@ def fit_likelihood(
         design, theta, problem.free, report.hessian, report.at_bound
     )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
-    return assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)
+    result = assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)
+    return replace(result, refitter=_refitter(prepared, reml, optimizer, theta / np.sqrt(cp.weight_scale)))
+
+
+def _refitter(
+    prepared: Preparation, reml: bool, optimizer: str, theta: Array
+) -> Callable[[Design], MixedModelResult]:
+    """Fits of the same design with another response, started where this fit ended."""
+    # a variance of 0 may not be one with another response
+    start = np.where(theta == 0.0, 0.1 * np.abs(theta).max(initial=1.0), theta)
+
+    def refit(design: Design) -> MixedModelResult:
+        return fit_likelihood(design, reml=reml, optimizer=optimizer, start=start, prepared=prepared)
+
+    return refit
 
 
 def _start(problem: Problem, start: Array | None) -> Array:

@@ -1,6 +1,7 @@
 """The one result type: estimates, report and uncertainty, as tables on request."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -64,6 +65,7 @@ class MixedModelResult:
     uncertainty: Uncertainty
     likelihood: Likelihood | None = None
     posterior: Any = None
+    refitter: Callable[[Design], "MixedModelResult"] | None = field(default=None, repr=False)
 
     # --- what was fitted -------------------------------------------------------------------
 
@@ -178,6 +180,50 @@ class MixedModelResult:
                 "For the fit to new data use loo(), for a likelihood fit with method='ml'."
             )
         return self.likelihood
+
+    def refit(self, y: Any) -> "MixedModelResult":
+        """Fit the same model to another response, with everything reused that doesn't depend on it.
+
+        Parameters
+        ----------
+        y : (nobs,) array or Series
+            On the scale of the formula's left side, one value for each row used, in their order; a Series
+            needs the index of ``fitted``.
+
+        Returns
+        -------
+        MixedModelResult
+            By the same method, without a specification.
+
+        Raises
+        ------
+        DataError
+            If y has another shape or index, or values that are missing or infinite.
+        UnavailableError
+            For draws; use ``spec.update(data=...)``.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> fit = spec.fit()
+        >>> round(fit.refit(2 * fit.spec.design.y).sigma / fit.sigma, 6)
+        2.0
+        """
+        if self.refitter is None:
+            raise UnavailableError(
+                "refit is for likelihood fits; for draws use spec.update(data=...).fit('nuts')."
+            )
+        if isinstance(y, pd.Series) and not y.index.equals(self.design.index):
+            raise DataError(
+                "The index of y is not that of the rows used (fit.fitted.index); give y[fit.fitted.index]."
+            )
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (self.nobs,) or not np.isfinite(values).all():
+            raise DataError(
+                f"y has shape {values.shape}; give {self.nobs} finite values, one for each row used."
+            )
+        return self.refitter(replace(self.design, y=values))
 
     def loo(self) -> Any:
         """Leave-one-out cross-validation of the posterior by Pareto-smoothed importance sampling.
