@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bimixed.context import caller_names, shallow
-from bimixed.design import Design, array_design, build_design
+from bimixed.design import Design, array_design, build_design, group_column
 from bimixed.engines import fit_design, pymc_model
 from bimixed.exceptions import FormulaError
 from bimixed.formula import groups_formula, parse_formula, update_formula
@@ -150,7 +150,8 @@ class ModelSpec(Specification):
         refuse_foreign_specification(formula, data, unknown)
         if context is None:
             context = caller_names(formula, re_formula, vc_formula)
-        parsed, extra = groups_formula(formula, groups, re_formula, vc_formula)
+        name, extra = group_column(groups, data)
+        parsed = groups_formula(formula, name, re_formula, vc_formula)
         design = build_design(
             parsed, data, weights=weights, offset=offset, na_action=na_action, context=context, extra=extra
         )

@@ -4,6 +4,7 @@ from bimixed.design.arrays import array_design
 from bimixed.design.build import build_design
 from bimixed.design.design import Design
 from bimixed.design.encoding import NewRows
+from bimixed.design.groups_argument import group_column
 from bimixed.design.notices import notices
 from bimixed.design.random_effects import RandomFactor
 from bimixed.design.rows import LevelRows, MixedRows, RandomRows, sparse_values
@@ -17,6 +18,7 @@ __all__ = [
     "RandomRows",
     "array_design",
     "build_design",
+    "group_column",
     "notices",
     "sparse_values",
 ]

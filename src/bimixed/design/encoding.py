@@ -147,7 +147,7 @@ class FormulaEncoding:
     def _rows(self, key: str, table: pd.DataFrame, index: pd.Index) -> RandomRows:
         encoder = self.factors[key]
         if isinstance(encoder, ComponentEncoder):
-            return encoder.encode(table, self.context)
+            return encoder.encode(table, self.context, index)
         grouping = encoder.grouping
         return LevelRows(
             codes=grouping.codes(table, self.context),
