@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array, CovarianceTemplate
+from bimixed.design import expressions, matrices
 from bimixed.design import frame as frames
-from bimixed.design import matrices
 from bimixed.design.components import (
     ComponentEncoder,
     component_factor,
@@ -125,7 +125,7 @@ def _wanted_columns(
     wanted = matrices.required_columns(parts, available, context)
     for term in formula.random:
         for atom in term.group:
-            for column in matrices.columns_of_atom(atom, available):
+            for column in expressions.columns_of_atom(atom, available):
                 wanted.setdefault(column, f"group of {term.source}")
     for role, value in roles.items():
         if isinstance(value, str):
