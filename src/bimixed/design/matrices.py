@@ -92,6 +92,26 @@ def _number_of_terms(text: str) -> float:
     return counts[id(root)]
 
 
+def powers_of_columns(part: Part) -> list[tuple[str, str]]:
+    """Single columns raised to a power by a formula's operator: (name, power)."""
+    root = DefaultFormulaParser().get_ast(part.text)
+    stack, found = [root], []
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, ASTNode):
+            continue
+        if node.operator.symbol in ("**", "^") and not isinstance(node.args[0], ASTNode):
+            found.append((str(node.args[0]), str(node.args[1])))
+        stack += list(node.args)
+    return found
+
+
+def plain_columns_of(part: Part) -> list[str]:
+    """Columns that stand in a part by themselves, outside every function."""
+    factors = [factor for term in part.parsed for factor in term.factors]
+    return [f.expr for f in factors if f.eval_method is Factor.EvalMethod.LOOKUP]
+
+
 @dataclass(frozen=True)
 class EncodedPart:
     """A materialised part: values (n, k), names of the k columns, formulaic's spec to redo it."""
