@@ -36,7 +36,7 @@ def test_terms_of_the_radon_model():
     county = r"\mathrm{county}"
     assert lines[1].startswith(r"\mathrm{log\_radon}_i &= \beta_{0} + \beta_{1}\,\mathrm{floor}_i")
     assert rf"u_{{0,\,{{{county}[i]}}}} + u_{{1,\,{{{county}[i]}}}}\,\mathrm{{floor}}_i" in lines[1]
-    assert rf"\rho_{{01}} \sigma_{{{county},0}} \sigma_{{{county},1}}" in lines[2]
+    assert rf"\rho_{{{county},01}} \sigma_{{{county},0}} \sigma_{{{county},1}}" in lines[2]
     assert r"j = 1, \dots, 85" in lines[2]
     assert lines[3] == r"\varepsilon_i &\sim \mathcal{N}(0,\, \sigma^2), \quad i = 1, \dots, 919"
 

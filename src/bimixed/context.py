@@ -2,19 +2,21 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 OPERATORS = ("C", "I", "Q")
 """Names that keep their meaning in formulas whatever the caller calls so."""
 
 
-def caller_names(*texts: Any) -> dict[str, Any]:
+def caller_names(*texts: Any, columns: Iterable[str] = ()) -> dict[str, Any]:
     """Variables of the first frame outside this package that the texts mention.
 
-    Only those, so that a specification keeps no other data of the caller alive.
+    Only those, and none that the data have as columns, so that a specification keeps no other data of
+    the caller alive.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("bimixed."):
@@ -23,10 +25,11 @@ def caller_names(*texts: Any) -> dict[str, Any]:
         return {}
     words = {word for text in texts for word in re.findall(r"[^\W\d]\w*", str(text))}
     found: dict[str, Any] = {}
-    for word in words.difference(OPERATORS):
+    for word in words.difference(OPERATORS, columns):
         for scope in (frame.f_locals, frame.f_globals):
             if word in scope:
-                found[word] = scope[word]
+                if scope[word] is not np:  # which formulaic has
+                    found[word] = scope[word]
                 break
     return found
 
@@ -35,4 +38,6 @@ def shallow(data: Any) -> Any:
     """The same columns in a table of its own, so that columns set later by the caller are not seen."""
     if isinstance(data, pd.DataFrame):
         return data.copy(deep=False)
-    return dict(data) if isinstance(data, Mapping) else data
+    if isinstance(data, Mapping):
+        return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in data.items()}
+    return data

@@ -88,14 +88,18 @@ class CovarianceTemplate:
         ]
 
 
+def symmetric_root(cov: Array) -> Array:
+    """R with RR' = cov for one or many positive semidefinite matrices (..., K, K)."""
+    values, vectors = np.linalg.eigh(cov)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :])
+
+
 def lower_factor(H: Array) -> Array:
     """Lower triangular T with TT' = H and a non-negative diagonal, H positive *semi*definite.
 
     A QR factorization of the symmetric square root: exact for singular H, where ``cholesky`` fails.
     """
-    values, vectors = np.linalg.eigh(H)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
-    T = np.linalg.qr(root.T, mode="r").T
+    T = np.linalg.qr(symmetric_root(H).T, mode="r").T
     signs = np.where(np.diag(T) < 0, -1.0, 1.0)
     return np.asarray(np.tril(T * signs))
 

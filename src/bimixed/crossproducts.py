@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, CovarianceTemplate
-from bimixed.design import Design, RandomFactor, sparse_values
+from bimixed.design import Design, RandomFactor, parents, sparse_values
 from bimixed.exceptions import FitError
 
 Ints = NDArray[np.intp]
@@ -297,9 +297,7 @@ def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list
 
 def parent_levels(inner: RandomFactor, outer: RandomFactor) -> Ints | None:
     """The outer level of each inner level, or None where inner is not nested in outer."""
-    parent = np.zeros(inner.n_levels, dtype=np.intp)
-    parent[inner.codes] = outer.codes
-    return parent if np.array_equal(parent[inner.codes], outer.codes) else None
+    return parents(inner.codes, outer.codes, inner.n_levels)
 
 
 def _trailing_factors(factors: Sequence[RandomFactor], order: list[int]) -> tuple[TrailingFactor, ...]:

@@ -76,7 +76,7 @@ def _by_nuts(design: Design, priors: Priors, given: Mapping[str, Any]) -> MixedM
         priors,
         reml=reml_hint(design, given["parameterization"]),
         progress=given["progress"] is not False,
-        **{name: given[name] for name in (*names, "target_accept", "cores")},
+        **{name: given[name] for name in names},
     )
 
 

@@ -11,7 +11,7 @@ MATRIX = 3
 def equation(design: Design) -> str:
     r"""The model as a LaTeX ``aligned`` environment: linear predictor, random effects, residuals.
 
-    Standard deviations are σ with the group as superscript, correlations ρ.
+    Standard deviations σ and correlations ρ have their group as subscript.
     """
     left = f"{_text(design.formula.response)}_i"
     terms = _fixed(design)
@@ -90,4 +90,4 @@ def _entry(i: int, j: int, place: str, pairs: list[tuple[int, int]]) -> str:
     low, high = min(i, j), max(i, j)
     if (low, high) not in pairs:
         return "0"
-    return rf"\rho_{{{low}{high}}} \sigma_{{{place},{low}}} \sigma_{{{place},{high}}}"
+    return rf"\rho_{{{place},{low}{high}}} \sigma_{{{place},{low}}} \sigma_{{{place},{high}}}"

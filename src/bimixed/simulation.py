@@ -1,12 +1,13 @@
 """Responses from given parameters."""
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bimixed.covariance import Array
+from bimixed.covariance import Array, symmetric_root
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import DataError
 
@@ -21,10 +22,10 @@ def simulate(
     DataError
         Where a parameter is missing, unknown or impossible.
     """
-    if not np.isfinite(sigma) or sigma < 0:
-        raise DataError(f"sigma is {sigma}; it is a standard deviation, 0 or larger.")
-    if n < 1:
-        raise DataError(f"n is {n}; simulate at least one response.")
+    if not isinstance(sigma, Real) or not 0 <= sigma < np.inf:
+        raise DataError(f"sigma is {sigma!r}; it is a standard deviation, 0 or larger.")
+    if not isinstance(n, Integral) or n < 1:
+        raise DataError(f"n is {n!r}; it is a number of responses, 1 or more.")
     rng = np.random.default_rng(random_seed)
     mu = design.X_kept @ _coefficients(design, fixef)
     if design.offset is not None:
@@ -43,7 +44,7 @@ def _coefficients(design: Design, fixef: Any) -> Array:
     if isinstance(fixef, pd.DataFrame):  # a result's table
         fixef = fixef["estimate"].dropna()
     if isinstance(fixef, Mapping | pd.Series):
-        given = dict(fixef)
+        given = {name: value for name, value in dict(fixef).items() if name not in design.dropped}
         missing = [name for name in names if name not in given]
         unknown = [name for name in given if name not in names]
         if missing or unknown:
@@ -76,11 +77,19 @@ def _root(factor: RandomFactor, given: Any) -> Array:
         raise DataError(
             f"random_cov[{factor.key!r}] must be a symmetric {K} × {K} matrix of ({', '.join(factor.names)})."
         )
-    values, vectors = np.linalg.eigh(cov)
-    if values.min() < -1e-10 * max(values.max(), 1e-300):
+    values = np.linalg.eigvalsh(cov)
+    if values.min() < -1e-10 * max(float(values.max()), 1e-300):
         raise DataError(
             f"random_cov[{factor.key!r}] has a negative eigenvalue ({values.min():.3g}), which no "
             "covariance has. Give variances on the diagonal and covariances beside it, not standard "
             "deviations and correlations."
         )
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
+    allowed = np.eye(K, dtype=bool)
+    for i, j in factor.template.correlated_pairs():
+        allowed[i, j] = allowed[j, i] = True
+    if np.any(cov[~allowed] != 0.0):
+        raise DataError(
+            f"random_cov[{factor.key!r}] has a covariance between coefficients that the model has "
+            "uncorrelated ('||', or separate terms); give 0 there."
+        )
+    return symmetric_root(cov)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bimixed.context import caller_names, shallow
-from bimixed.design import Design, array_design, build_design
+from bimixed.design import Design, array_design, build_design, column_names, group_column
 from bimixed.engines import fit_design, pymc_model
 from bimixed.exceptions import FormulaError
 from bimixed.formula import groups_formula, parse_formula, update_formula
@@ -74,7 +74,7 @@ class ModelSpec(Specification):
     ):
         refuse_foreign_specification(formula, data, unknown)
         if context is None:
-            context = caller_names(formula)
+            context = caller_names(formula, columns=column_names(data))
         recipe = {
             "formula": formula,
             "data": shallow(data),
@@ -149,8 +149,9 @@ class ModelSpec(Specification):
         """
         refuse_foreign_specification(formula, data, unknown)
         if context is None:
-            context = caller_names(formula, re_formula, vc_formula)
-        parsed, extra = groups_formula(formula, groups, re_formula, vc_formula)
+            context = caller_names(formula, re_formula, vc_formula, columns=column_names(data))
+        name, extra = group_column(groups, data)
+        parsed = groups_formula(formula, name, re_formula, vc_formula)
         design = build_design(
             parsed, data, weights=weights, offset=offset, na_action=na_action, context=context, extra=extra
         )
@@ -361,27 +362,33 @@ class ModelSpec(Specification):
         'Reaction ~ Days + (Days | Subject)'
         """
         merged = {**self._given_priors, **(priors or {})}
-        recipe = self._recipe
-        if recipe is None:
-            if formula is not None or data is not None:
-                raise FormulaError(
-                    "update can change formula and data of a spec that was made from a formula with bars; "
-                    "make a new one with from_groups or from_arrays."
-                )
-            return _from_design(type(self), self.design, merged)
-        if formula is not None:
-            formula = update_formula(parse_formula(recipe["formula"]), formula)
-            # priors of coefficients that are gone would name nothing
-            probe = ModelSpec(
-                **{**recipe, "formula": formula, "data": recipe["data"] if data is None else data}
+        if formula is None and data is None:
+            return _from_design(type(self), self.design, merged, self._recipe)
+        if self._recipe is None:
+            raise FormulaError(
+                "update can change formula and data of a spec that was made from a formula with bars; "
+                "make a new one with from_groups or from_arrays."
             )
-            known = known_names(probe.design)
-            merged = {k: v for k, v in merged.items() if k in known or k in (priors or {})}
-        changes = {"formula": formula, "data": data}
-        return ModelSpec(**{**recipe, **{k: v for k, v in changes.items() if v is not None}}, priors=merged)
+        recipe = dict(self._recipe)
+        if data is not None:
+            recipe["data"] = data
+        if formula is not None:
+            names = caller_names(formula, columns=column_names(recipe["data"]))
+            recipe["context"] = {**recipe["context"], **names}
+            recipe["formula"] = update_formula(parse_formula(recipe["formula"]), formula)
+        updated = ModelSpec(**recipe)
+        # priors of coefficients that are gone would name nothing
+        known = known_names(updated.design)
+        kept = {k: v for k, v in merged.items() if k in known or k in (priors or {})}
+        return _from_design(type(self), updated.design, kept, updated._recipe)
 
 
-def _from_design(cls: type[ModelSpec], design: Design, priors: Mapping[str, Prior] | None) -> ModelSpec:
+def _from_design(
+    cls: type[ModelSpec],
+    design: Design,
+    priors: Mapping[str, Prior] | None,
+    recipe: dict[str, Any] | None = None,
+) -> ModelSpec:
     spec = object.__new__(cls)
-    spec._settle(design, priors, None)
+    spec._settle(design, priors, recipe)
     return spec

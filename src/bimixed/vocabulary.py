@@ -14,9 +14,6 @@ SPECIFICATION = (
     "offset",
     "na_action",
     "context",
-    "groups",
-    "re_formula",
-    "vc_formula",
 )
 ARRAYS = (
     "endog",
@@ -90,18 +87,20 @@ def refuse_foreign_predict(unknown: Mapping[str, Any]) -> None:
 
 def _groups_translated(formula: str, given: Mapping[str, Any]) -> str:
     """The call as from_groups, and as a formula with bars where that is short."""
-    arguments = "".join(f", {name}={_shown(name, value)}" for name, value in given.items())
+    call = {"groups": "g", **given}
+    arguments = "".join(f", {name}={_shown(name, value)}" for name, value in call.items())
     line = f"ModelSpec.from_groups({formula!r}, data{arguments})"
     message = f"{' and '.join(given)} belong to from_groups: write {line}"
     groups = given.get("groups")
-    if isinstance(groups, str) and "vc_formula" not in given:
-        lhs = str(given.get("re_formula", "1")).strip().removeprefix("~").strip()
-        message += f", or, the same: ModelSpec('{formula} + ({lhs} | {groups})', data)"
+    if isinstance(groups, str) and given.get("vc_formula") is None:
+        lhs = str(given.get("re_formula") or "1").strip().removeprefix("~").strip()
+        group = groups if groups.isidentifier() else f"`{groups}`"
+        message += f", or, the same: ModelSpec('{formula} + ({lhs} | {group})', data)"
     return message + "."
 
 
 def _shown(name: str, value: Any) -> str:
-    return repr(value) if isinstance(value, str | Mapping) else name
+    return repr(value) if value is None or isinstance(value, str | Mapping) else name
 
 
 def _advice(

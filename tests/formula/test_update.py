@@ -14,6 +14,10 @@ CASES = {
     ". ~ . - (x|g) + (1|g)": "y ~ x + z + offset(o) + (1 | h) + (1 | g)",
     "w ~ 1 + (1 | g)": "w ~ 1 + (1 | g)",
     ". ~ 0 + x + (1 | g)": "y ~ 0 + x + (1 | g)",
+    ". ~ . + .:w": "y ~ x + z + (x + z):w + offset(o) + (x | g) + (1 | h)",
+    ". ~ .*w": "y ~ (x + z)*w + offset(o) + (x | g) + (1 | h)",
+    ". ~ . - offset(o)": "y ~ x + z + (x | g) + (1 | h)",
+    ". ~ . + offset(w)": "y ~ x + z + offset(o) + offset(w) + (x | g) + (1 | h)",
 }
 
 

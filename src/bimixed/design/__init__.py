@@ -4,9 +4,11 @@ from bimixed.design.arrays import array_design
 from bimixed.design.build import build_design
 from bimixed.design.design import Design
 from bimixed.design.encoding import NewRows
+from bimixed.design.frame import column_names
+from bimixed.design.groups_argument import group_column
 from bimixed.design.notices import notices
 from bimixed.design.random_effects import RandomFactor
-from bimixed.design.rows import LevelRows, MixedRows, RandomRows, sparse_values
+from bimixed.design.rows import LevelRows, MixedRows, RandomRows, parents, sparse_values
 
 __all__ = [
     "Design",
@@ -17,6 +19,9 @@ __all__ = [
     "RandomRows",
     "array_design",
     "build_design",
+    "column_names",
+    "group_column",
     "notices",
+    "parents",
     "sparse_values",
 ]

@@ -1,7 +1,6 @@
 """Arrays and per-group matrices, in statsmodels' shapes, → the same design as a formula gives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,32 +8,18 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bimixed.covariance import Array, CovarianceTemplate
+from bimixed.design.array_components import Component, read_components
+from bimixed.design.array_encoding import ArrayEncoding
 from bimixed.design.design import Design
-from bimixed.design.encoding import NewRows
 from bimixed.design.fixed import independent_columns
-from bimixed.design.frame import Frame, shown_label
+from bimixed.design.frame import Frame
 from bimixed.design.grouping import Grouping, make_grouping
 from bimixed.design.levels import check_levels
 from bimixed.design.random_effects import RandomFactor, component_rows
-from bimixed.design.rows import Ints, LevelRows, MixedRows, RandomRows
+from bimixed.design.rows import LevelRows
 from bimixed.design.weights import positive_weights
 from bimixed.exceptions import DataError
 from bimixed.formula import Formula, RandomTerm
-
-
-@dataclass(frozen=True)
-class Component:
-    """A variance component as a sparse design.
-
-    Attributes
-    ----------
-    Z : (n, q) csr_array
-    labels : tuple of str
-        Of the q columns: ``group:column``, or the column alone where there is one group.
-    """
-
-    Z: sp.csr_array
-    labels: tuple[str, ...]
 
 
 def array_design(
@@ -101,6 +86,7 @@ def array_design(
             key=key if coefficients else None,
             grouping=grouping,
             n_re=len(coefficients),
+            is_intercept=bool(factors) and not factors[0].is_component and factors[0].is_intercept,
             components={name: c.labels for name, c in components.items()},
             has_offset="offset" in beside,
         ),
@@ -189,113 +175,6 @@ def _complete(y: Array, X: Array, R: Array, table: pd.DataFrame, beside: Mapping
     return kept
 
 
-def read_components(exog_vc: Any, labels: Any, n: int) -> dict[str, Component]:
-    """Variance components in any of the shapes that are understood.
-
-    ``{name: {group label: matrix}}`` with the rows of each group in their order; ``{name: matrix}`` for
-    all rows, dense or sparse; or an object with ``names``, ``colnames`` and ``mats`` (matrices by
-    component and group, groups sorted).
-    """
-    if exog_vc is None:
-        return {}
-    stretches = _stretches(labels, n)
-    if all(hasattr(exog_vc, name) for name in ("names", "colnames", "mats")):
-        return {
-            str(name): _from_groups(str(name), dict(zip(stretches, mats, strict=True)), stretches, n, cols)
-            for name, cols, mats in zip(exog_vc.names, exog_vc.colnames, exog_vc.mats, strict=True)
-        }
-    if not isinstance(exog_vc, Mapping):
-        raise DataError(
-            f"exog_vc is a {type(exog_vc).__name__}; give a dict {{name: {{group: matrix}}}} or "
-            "{name: matrix}, or an object with names, colnames and mats."
-        )
-    return {
-        str(name): _from_groups(str(name), given, stretches, n)
-        if isinstance(given, Mapping)
-        else _from_matrix(str(name), given, n)
-        for name, given in exog_vc.items()
-    }
-
-
-def _stretches(labels: Any, n: int) -> dict[Any, Ints]:
-    """Rows of each group, labels sorted."""
-    if labels is None:
-        return {None: np.arange(n)}
-    codes, found = pd.factorize(pd.Series(labels))
-    rows = np.argsort(codes, kind="stable")
-    rows = rows[np.count_nonzero(codes < 0) :]
-    cuts = np.split(rows, np.cumsum(np.bincount(codes[codes >= 0]))[:-1])
-    order = pd.Index(found).argsort()
-    return {found[i]: cuts[i] for i in order}
-
-
-def _from_groups(
-    name: str,
-    given: Mapping[Any, Any],
-    stretches: Mapping[Any, Ints],
-    n: int,
-    colnames: Sequence[Sequence[str]] | None = None,
-) -> Component:
-    if list(stretches) == [None] and len(given) == 1:
-        given = {None: next(iter(given.values()))}
-    missing = [group for group in stretches if group not in given]
-    unknown = [group for group in given if group not in stretches]
-    if missing or unknown:
-        if missing:
-            what = f"no matrix for group {shown_label(missing[0])}"
-        else:
-            what = f"a group {shown_label(unknown[0])} without rows"
-        raise DataError(
-            f"exog_vc[{name!r}] has {what}. Give one matrix for every label in groups, with no columns "
-            "where a group has none (numpy.zeros((rows, 0)))."
-        )
-    row, column, value = [], [], []
-    labels: list[str] = []
-    for place, (group, rows) in enumerate(stretches.items()):
-        entries = _entries(given[group], f"exog_vc[{name!r}][{shown_label(group)}]", len(rows))
-        names = _column_names(given[group], entries.shape[1], colnames[place] if colnames else None)
-        row.append(rows[entries.row])
-        column.append(entries.col + len(labels))
-        value.append(entries.data)
-        labels += [column if group is None else f"{group}:{column}" for column in names]
-    parts = (np.concatenate(value), (np.concatenate(row), np.concatenate(column)))
-    return _component(name, sp.csr_array(parts, shape=(n, len(labels))), labels)
-
-
-def _from_matrix(name: str, given: Any, n: int) -> Component:
-    entries = _entries(given, f"exog_vc[{name!r}]", n)
-    return _component(name, sp.csr_array(entries), _column_names(given, entries.shape[1], None))
-
-
-def _entries(given: Any, place: str, n: int) -> sp.coo_array:
-    if not sp.issparse(given):
-        try:
-            given = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{place} is not numeric ({error}); give a matrix of numbers.") from error
-        given = given[:, None] if given.ndim == 1 else given
-    if given.ndim != 2 or given.shape[0] != n:
-        raise DataError(f"{place} has shape {given.shape}; its rows must be the {n} rows of the data there.")
-    entries = sp.coo_array(given).astype(np.float64)
-    if not np.isfinite(entries.data).all():
-        raise DataError(f"{place} has missing or infinite values; a component's design has none.")
-    return entries
-
-
-def _column_names(given: Any, width: int, names: Sequence[str] | None) -> list[str]:
-    if names is not None:
-        return [str(name) for name in names]
-    return [str(name) for name in (given.columns if isinstance(given, pd.DataFrame) else range(1, width + 1))]
-
-
-def _component(name: str, Z: sp.csr_array, labels: list[str]) -> Component:
-    if Z.count_nonzero() == 0:
-        raise DataError(f"exog_vc[{name!r}] is 0 everywhere; leave the component out.")
-    if len(set(labels)) < len(labels):
-        labels = [f"{label}#{i}" for i, label in enumerate(labels)]
-    return Component(Z, tuple(labels))
-
-
 def _factors(
     frame: Frame, key: str, R: Array, coefficients: tuple[str, ...], components: Mapping[str, Component]
 ) -> tuple[tuple[RandomFactor, ...], Grouping | None]:
@@ -346,82 +225,3 @@ def _formula(
     fixed = " + ".join(names) or "0"
     text = " + ".join([f"endog ~ {fixed}", *(term.source for term in terms)])
     return Formula(text, "endog", fixed, tuple(terms))
-
-
-@dataclass(frozen=True)
-class ArrayEncoding:
-    """New rows of a model that was given as arrays: a dict with the names of its arguments."""
-
-    n_fixef: int
-    key: str | None
-    grouping: Grouping | None
-    n_re: int
-    components: Mapping[str, tuple[str, ...]]
-    has_offset: bool
-
-    def encode(self, new_data: Any, keys: tuple[str, ...]) -> NewRows:
-        """Encode ``{"exog": …, "groups": …, "exog_re": …, "exog_vc": {name: matrix}}``.
-
-        Matrices of components have the fitted columns, those of all groups side by side.
-
-        Raises
-        ------
-        DataError
-            If an array is missing or has another shape.
-        """
-        if not isinstance(new_data, Mapping):
-            raise DataError(
-                "The model was given as arrays, so new data are a dict of arrays with the same names: "
-                "{'exog': X, 'groups': labels}, and exog_re, exog_vc, offset, weights where the fit had them."
-            )
-        X = self._array(new_data, "exog", None, self.n_fixef)
-        n = len(X)
-        offset = self._array(new_data, "offset", n, 1)[:, 0] if self.has_offset else np.zeros(n)
-        weights = self._array(new_data, "weights", n, 1)[:, 0] if "weights" in new_data else None
-        random: dict[str, RandomRows] = {}
-        for key in keys:
-            random[key] = self._levels(new_data, n) if key == self.key else self._component(new_data, key, n)
-        return NewRows(X, offset, weights, random, pd.RangeIndex(n))
-
-    def _array(self, new_data: Mapping[str, Any], name: str, n: int | None, width: int) -> Array:
-        if name not in new_data:
-            raise DataError(f"The new data have no {name!r}, which the fit had; add it to the dict.")
-        array = np.asarray(new_data[name], dtype=np.float64)
-        array = array[:, None] if array.ndim == 1 else array
-        if array.ndim != 2 or array.shape[1] != width or (n is not None and len(array) != n):
-            rows = "any number of" if n is None else n
-            raise DataError(
-                f"{name} of the new data has shape {array.shape}; wanted: ({rows} rows, {width})."
-            )
-        if not np.isfinite(array).all():
-            raise DataError(f"{name} of the new data has missing or infinite values; drop these rows.")
-        return array
-
-    def _levels(self, new_data: Mapping[str, Any], n: int) -> LevelRows:
-        if self.grouping is None or "groups" not in new_data:
-            raise DataError("The new data have no 'groups'; add them, or predict with random='none'.")
-        table = pd.DataFrame({self.grouping.columns[0]: np.asarray(new_data["groups"])})
-        if len(table) != n or table.isna().to_numpy().any():
-            raise DataError(f"groups of the new data must have one label for each of the {n} rows of exog.")
-        if "exog_re" not in new_data and self.n_re == 1:
-            values = np.ones((n, 1))
-        else:
-            values = self._array(new_data, "exog_re", n, self.n_re)
-        return LevelRows(
-            self.grouping.codes(table, {}), values, len(self.grouping.levels), self.grouping.labels(table, {})
-        )
-
-    def _component(self, new_data: Mapping[str, Any], key: str, n: int) -> MixedRows:
-        given = new_data.get("exog_vc", {})
-        if key not in given:
-            raise DataError(
-                f"The new data have no exog_vc[{key!r}]: give its matrix with the "
-                f"{len(self.components[key])} columns of the fit, or leave it out with random=."
-            )
-        Z = sp.csr_array(_entries(given[key], f"exog_vc[{key!r}]", n))
-        if Z.shape[1] != len(self.components[key]):
-            raise DataError(
-                f"exog_vc[{key!r}] of the new data has {Z.shape[1]} columns; the fit has "
-                f"{len(self.components[key])} (those of all groups side by side)."
-            )
-        return MixedRows(Z)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array, CovarianceTemplate
+from bimixed.design import expressions, matrices
 from bimixed.design import frame as frames
-from bimixed.design import matrices
 from bimixed.design.components import (
     ComponentEncoder,
     component_factor,
@@ -77,7 +77,7 @@ def build_design(
     }
     frame = frames.complete_rows(table, arrays, na_action)
     # Step 2: matrices
-    formula = replace(formula, random=tuple(_resolved(term, frame.table) for term in formula.random))
+    formula = replace(formula, random=tuple(_resolved(term, frame.table, context) for term in formula.random))
     encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index)
     y = _response(formula, encoded["response"], frame)
     _refuse_response_as_predictor(formula, encoded)
@@ -125,7 +125,7 @@ def _wanted_columns(
     wanted = matrices.required_columns(parts, available, context)
     for term in formula.random:
         for atom in term.group:
-            for column in matrices.columns_of_atom(atom, available):
+            for column in expressions.columns_of_atom(atom, available):
                 wanted.setdefault(column, f"group of {term.source}")
     for role, value in roles.items():
         if isinstance(value, str):
@@ -133,8 +133,8 @@ def _wanted_columns(
     return wanted
 
 
-def _resolved(term: RandomTerm, table: pd.DataFrame) -> RandomTerm:
-    return term if term.component is None else resolve_component(term, table)
+def _resolved(term: RandomTerm, table: pd.DataFrame, context: Mapping[str, Any]) -> RandomTerm:
+    return term if term.component is None else resolve_component(term, table, context)
 
 
 def _parts(formula: Formula) -> dict[str, Part]:
@@ -146,7 +146,7 @@ def _parts(formula: Formula) -> dict[str, Part]:
         if is_bar_term(term):
             parts[f"random {i}"] = Part(f"1 + {term.lhs}", term.source)
     for i, expression in enumerate(formula.offsets):
-        parts[f"offset {i}"] = Part(f"0 + {expression}", f"offset({expression})")
+        parts[f"offset {i}"] = Part(f"0 + I({expression})", f"offset({expression})")
     return parts
 
 

@@ -20,12 +20,15 @@ from formulaic.parser.types import Factor
 from bimixed.covariance import CovarianceTemplate
 from bimixed.design import matrices
 from bimixed.design.frame import Frame
-from bimixed.design.grouping import Grouping, make_grouping
+from bimixed.design.grouping import Grouping, group_column, make_grouping
 from bimixed.design.matrices import Part
 from bimixed.design.random_effects import RandomFactor, component_rows
 from bimixed.design.rows import Ints, MixedRows, RandomRows
-from bimixed.exceptions import DataError
+from bimixed.exceptions import DataError, FormulaError
 from bimixed.formula import RandomTerm
+
+SEPARATOR = "\x1f"
+"""Between group and column in keys, since ``:`` may stand in both."""
 
 
 def component_part(term: RandomTerm) -> Part:
@@ -33,19 +36,28 @@ def component_part(term: RandomTerm) -> Part:
     return Part(f"1 + {term.lhs}", f"component {term.component!r}")
 
 
-def resolve_component(term: RandomTerm, table: pd.DataFrame) -> RandomTerm:
-    """The component as a term with a bar where it is one; without its group where that is constant."""
-    constant = len(term.group) == 1 and table[term.group[0]].nunique() == 1
+def resolve_component(term: RandomTerm, table: pd.DataFrame, context: Mapping[str, Any]) -> RandomTerm:
+    """The component as a term with a bar where it is one; without its group where that is constant.
+
+    Raises
+    ------
+    FormulaError
+        For contrasts, whose coding without an intercept differs between tools.
+    """
+    constant = group_column(term.group[0], table, context, {}).nunique() == 1
     group = () if constant else term.group
     terms = list(component_part(term).parsed)
+    _refuse_contrasts(term, [factor.expr for t in terms for factor in t.factors])
     atoms: list[str] = []
     slopes: list[str] = []
     if len(terms) != 1:
         return replace(term, group=group)
     for factor in terms[0].factors:
-        name = str(factor)
+        name = factor.expr
         inner = re.fullmatch(r"C\(\s*`?([^`,()]+?)`?\s*\)", name)
         if factor.eval_method is Factor.EvalMethod.LITERAL:
+            if name != "1":
+                return replace(term, group=group)
             continue
         if inner is not None and inner.group(1) in table.columns:
             atoms.append(inner.group(1))
@@ -60,6 +72,16 @@ def resolve_component(term: RandomTerm, table: pd.DataFrame) -> RandomTerm:
         return replace(term, group=group)
     lhs = f"0 + {':'.join(slopes)}" if slopes else "1"
     return RandomTerm(lhs, levels, True, term.source, term.position, component=term.component)
+
+
+def _refuse_contrasts(term: RandomTerm, expressions: list[str]) -> None:
+    for expression in expressions:
+        if re.match(r"C\([^()]*,", expression) or re.match(r"C\(.*\),", expression):
+            raise FormulaError(
+                f"component {term.component!r} has contrasts, {expression}, which are coded differently by "
+                "different tools where there is no intercept. Write C(x) for an effect of each level, or "
+                "give the columns as a matrix to from_arrays."
+            )
 
 
 def is_bar_term(term: RandomTerm) -> bool:
@@ -87,7 +109,7 @@ class ComponentEncoder:
     specs : mapping
         Formulaic's spec by level of the group; one, under -1, where rows can be encoded together.
     levels : mapping
-        Label of each column (``group:column``) → its place.
+        Key of each column of a group → its place.
     """
 
     term: RandomTerm
@@ -99,21 +121,29 @@ class ComponentEncoder:
     def part(self) -> Part:
         return component_part(self.term)
 
-    def encode(self, table: pd.DataFrame, context: Mapping[str, Any]) -> RandomRows:
-        """Values of new rows on the fitted columns, and on columns never seen."""
-        n = len(table)
-        codes, labels = _codes_of_new(self.grouping, table, context)
+    def encode(self, table: pd.DataFrame, context: Mapping[str, Any], index: pd.Index) -> RandomRows:
+        """Values of new rows on the fitted columns, and on columns never seen.
+
+        Raises
+        ------
+        DataError
+            Where a value is undefined, or a transformation can't be made for a level.
+        """
+        codes, labels = self._groups(table, context)
         blocks = []
         for rows, code, label in _stretches(codes, labels, together=-1 in self.specs):
-            spec = self.specs.get(code, self.specs.get(-1))
             part = table.iloc[rows].reset_index(drop=True)
-            if spec is None:  # a group never seen
+            spec = None if -1 in self.specs else self.specs.get(code)
+            if spec is None:  # rows that stand for themselves, or a group never seen
                 Z, spec = matrices.build_sparse(self.part, part, context)
             else:
                 built = matrices.encode_spec(spec, self.part.place, part, context, "sparse")
                 Z = sp.csr_array(built.__wrapped__)
             blocks.append(_labelled(Z, rows, labels if label is None else label, spec.column_names))
         row, names, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        _require_finite(self.part, row, value, index)
+        n, used = len(table), value != 0.0
+        row, names, value = row[used], names[used], value[used]
         place = np.array([self.levels.get(x, -1) for x in names], dtype=np.intp)
         seen = place >= 0
         Z = sp.csr_array((value[seen], (row[seen], place[seen])), shape=(n, len(self.levels)))
@@ -121,7 +151,16 @@ class ComponentEncoder:
             return MixedRows(Z)
         new, numbers = np.unique(names[~seen].astype(str), return_inverse=True)
         unseen = sp.csr_array((value[~seen], (row[~seen], numbers)), shape=(n, len(new)))
-        return MixedRows(Z, unseen, tuple(new.tolist()))
+        return MixedRows(Z, unseen, tuple(shown_level(x) for x in new.tolist()))
+
+    def _groups(self, table: pd.DataFrame, context: Mapping[str, Any]) -> tuple[Ints, Any]:
+        """Level and label of each new row; fitted levels have the labels of the fit."""
+        if self.grouping is None:
+            return np.zeros(len(table), dtype=np.intp), np.full(len(table), "", dtype=object)
+        codes = self.grouping.codes(table, context)
+        labels = self.grouping.labels(table, context)
+        known = self.grouping.levels.astype(str).to_numpy(dtype=object)
+        return codes, np.where(codes >= 0, known[codes], labels)
 
 
 def component_factor(
@@ -145,11 +184,7 @@ def component_factor(
             Z, specs[code] = matrices.build_sparse(part, table.iloc[rows].reset_index(drop=True), context)
             blocks.append(_labelled(Z, rows, label, specs[code].column_names))
     row, names, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    if not np.isfinite(value).all():
-        bad = frame.index[np.unique(row[~np.isfinite(value)])][:5].tolist()
-        raise DataError(
-            f"{part.place} ({part.text}) is infinite or undefined in rows {bad}; correct or drop these."
-        )
+    _require_finite(part, row, value, frame.index)
     used = value != 0.0
     found, place = np.unique(names[used].astype(str), return_inverse=True)
     if len(found) == 0:
@@ -158,7 +193,7 @@ def component_factor(
     encoder = ComponentEncoder(term, grouping, specs, {x: i for i, x in enumerate(found.tolist())})
     factor = RandomFactor(
         key=term.key,
-        levels=pd.Index(found.tolist()),
+        levels=pd.Index([shown_level(x) for x in found.tolist()]),
         rows=component_rows(Z),
         names=(term.key,),
         template=CovarianceTemplate(((1, True),)),
@@ -180,12 +215,18 @@ def _row_by_row(spec: Any) -> bool:
     return plain and not any(factor.reduced for factor in scoped)
 
 
-def _codes_of_new(
-    grouping: Grouping | None, table: pd.DataFrame, context: Mapping[str, Any]
-) -> tuple[Ints, Any]:
-    if grouping is None:
-        return np.zeros(len(table), dtype=np.intp), np.full(len(table), "", dtype=object)
-    return grouping.codes(table, context), grouping.labels(table, context)
+def _require_finite(part: Part, row: Ints, value: Any, index: pd.Index) -> None:
+    bad = np.unique(row[~np.isfinite(value)])
+    if len(bad):
+        raise DataError(
+            f"{part.place} ({part.text.removeprefix('1 + ')}) is infinite or undefined in rows "
+            f"{index[bad][:5].tolist()}; correct or drop these."
+        )
+
+
+def shown_level(key: str) -> str:
+    """``group:column`` of a level's key; the column alone where there is one group."""
+    return key.replace(SEPARATOR, ":").removeprefix(":")
 
 
 def _stretches(codes: Ints, labels: Any, together: bool) -> list[tuple[Ints, int, str | None]]:
@@ -199,10 +240,10 @@ def _stretches(codes: Ints, labels: Any, together: bool) -> list[tuple[Ints, int
 
 
 def _labelled(Z: sp.csr_array, rows: Ints, labels: Any, columns: Any) -> tuple[Ints, Any, Any]:
-    """Row, ``group:column`` label and value of every entry; labels one for each row, or one."""
+    """Row, key of group and column, and value of every entry; labels one for each row, or one."""
     entries = Z.tocoo()
     names = np.asarray(list(columns), dtype=object)[entries.col]
     group = np.asarray(labels, dtype=object)
     group = group[entries.row] if group.ndim else np.full(len(names), labels, dtype=object)
-    label = np.array([f"{g}:{c}" if g != "" else c for g, c in zip(group, names, strict=True)], dtype=object)
+    label = np.array([f"{g}{SEPARATOR}{c}" for g, c in zip(group, names, strict=True)], dtype=object)
     return rows[entries.row], label, entries.data

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
+from bimixed.design import expressions, matrices
 from bimixed.design import frame as frames
-from bimixed.design import matrices
 from bimixed.design.components import ComponentEncoder
 from bimixed.design.grouping import Grouping
 from bimixed.design.matrices import EncodedPart, Part
@@ -131,7 +131,7 @@ class FormulaEncoding:
         known = sorted({*available, *self.columns})
         wanted = matrices.required_columns(parts, known, self.context)
         for atom, key in groups.items():
-            for column in matrices.columns_of_atom(atom, list(self.columns)):
+            for column in expressions.columns_of_atom(atom, list(self.columns)):
                 wanted.setdefault(column, f"group {key}; not needed with random='none'")
         if self.offset_column is not None:
             wanted.setdefault(self.offset_column, "offset")
@@ -147,7 +147,7 @@ class FormulaEncoding:
     def _rows(self, key: str, table: pd.DataFrame, index: pd.Index) -> RandomRows:
         encoder = self.factors[key]
         if isinstance(encoder, ComponentEncoder):
-            return encoder.encode(table, self.context)
+            return encoder.encode(table, self.context, index)
         grouping = encoder.grouping
         return LevelRows(
             codes=grouping.codes(table, self.context),

@@ -10,6 +10,10 @@ RANK_TOLERANCE = 1e-7
 """A column counts as dependent where less than this share of its length is left (R's tolerance)."""
 
 
+ALIASED = 1e-10
+"""Share of a random coefficient's sum of squares left beside X below which X determines it."""
+
+
 def independent_columns(X: Array) -> NDArray[np.intp]:
     """Indices of the columns to keep, of collinear ones the earlier (R's limited pivoting).
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bimixed.design import matrices
+from bimixed.design import expressions
 from bimixed.design.rows import Ints
 from bimixed.exceptions import DataError
 
@@ -103,7 +103,7 @@ def group_column(
     """
     if atom in table.columns:
         return table[atom]
-    values = matrices.evaluate_expression(atom, table, context, state)
+    values = expressions.evaluate_expression(atom, table, context, state)
     if np.ndim(values) != 1 or len(values) != len(table):
         raise DataError(
             f"The group {atom!r} is not one label per row (its shape is {np.shape(values)}); "

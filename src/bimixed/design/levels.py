@@ -1,11 +1,21 @@
 """What makes a group impossible, or nearly impossible, to estimate: said before anything is fitted."""
 
 import numpy as np
+import scipy.sparse as sp
 
 from bimixed.covariance import Array
 from bimixed.design.frame import shown_label
 from bimixed.design.random_effects import RandomFactor
+from bimixed.design.rows import MixedRows
 from bimixed.exceptions import DataError, IdentificationWarning, warn
+
+
+def _like_residuals(Z: sp.csr_array) -> bool:
+    """Whether ZZ' is a multiple of the identity: whether a random vector is an eigenvector."""
+    v = np.random.default_rng(0).standard_normal(Z.shape[0])
+    moved = Z @ (Z.T @ v)
+    scale = float(moved @ v) / float(v @ v)
+    return bool(np.linalg.norm(moved - scale * v) <= 1e-8 * scale * np.linalg.norm(v))
 
 
 def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> None:
@@ -23,16 +33,21 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
             "a variance between groups needs at least two, and is poorly known with fewer than "
             "five or six. Remove the term or use another column."
         )
-    if factor.is_mixed:
-        return
     equal_weights = weights is None or np.ptp(weights) == 0
+    if isinstance(factor.rows, MixedRows):
+        if equal_weights and levels >= n and _like_residuals(factor.rows.Z):
+            raise DataError(
+                f"The design of {source} gives every row the same variance and no two rows a covariance, as "
+                "the residuals do, so that the two can't be told apart. Leave the component out."
+            )
+        return
     if levels == n and equal_weights and (np.ptp(factor.values**2, axis=0) == 0).any():
         raise DataError(
             f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}): one row per "
             "level, so that its variance and the residual variance can't be told apart. Use a coarser "
             "group, or remove the term. If the data are wide (one row per subject, its measurements in "
-            f"several columns), make them long first: data.melt(id_vars=[{factor.group!r}], var_name='time', "
-            "value_name='y')."
+            f"several columns), make them long first: data.melt(id_vars={factor.group.split(':')}, "
+            "var_name='time', value_name='y')."
         )
     if levels * factor.n_coefficients >= n:
         most = int(factor.level_counts().max())

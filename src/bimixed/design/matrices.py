@@ -4,7 +4,6 @@ The fixed part, the inside of every bar, the response and the offsets are materi
 so that they share evaluated factors and remember the same states (`scale`, `poly`, contrasts).
 """
 
-import ast
 import builtins
 import re
 import warnings
@@ -18,20 +17,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from formulaic.errors import DataMismatchWarning, FormulaicError
-from formulaic.materializers import PandasMaterializer
 from formulaic.parser import DefaultFormulaParser
 from formulaic.parser.types import ASTNode, Factor
 from formulaic.transforms import TRANSFORMS
-from formulaic.utils.layered_mapping import LayeredMapping
-from formulaic.utils.stateful_transforms import stateful_eval
-from interface_meta import override
-from numpy.typing import NDArray
 
 from bimixed.covariance import Array
+from bimixed.design.expressions import clean, names_in_python, refuse_exclusive_or, remedy
+from bimixed.design.materializer import materialize
 from bimixed.exceptions import BimixedError, DataError, FormulaError
-from bimixed.formula.scanner import without_backticks
 
-MOST_TERMS = 100_000
+MOST_TERMS = 10_000
 """Formulas that multiply out to more terms would take hours, and no data would be enough for them."""
 
 
@@ -50,7 +45,7 @@ class Part:
         except Exception as error:
             text = self.text.removeprefix("1 + ")
             raise FormulaError(
-                f"{self.place}, '{text}', can't be read: {_clean(error)}. {_remedy(text)}"
+                f"{self.place}, '{text}', can't be read: {clean(error)}. {remedy(text)}"
             ) from error
         for expression in _python_expressions(parsed):
             refuse_exclusive_or(expression, self.place)
@@ -97,6 +92,26 @@ def _number_of_terms(text: str) -> float:
     return counts[id(root)]
 
 
+def powers_of_columns(part: Part) -> list[tuple[str, str]]:
+    """Single columns raised to a power by a formula's operator: (name, power)."""
+    root = DefaultFormulaParser().get_ast(part.text)
+    stack, found = [root], []
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, ASTNode):
+            continue
+        if node.operator.symbol in ("**", "^") and not isinstance(node.args[0], ASTNode):
+            found.append((str(node.args[0]), str(node.args[1])))
+        stack += list(node.args)
+    return found
+
+
+def plain_columns_of(part: Part) -> list[str]:
+    """Columns that stand in a part by themselves, outside every function."""
+    factors = [factor for term in part.parsed for factor in term.factors]
+    return [f.expr for f in factors if f.eval_method is Factor.EvalMethod.LOOKUP]
+
+
 @dataclass(frozen=True)
 class EncodedPart:
     """A materialised part: values (n, k), names of the k columns, formulaic's spec to redo it."""
@@ -141,146 +156,19 @@ def _variables(part: Part) -> list[str]:
     for term in part.parsed:
         for factor in term.factors:
             if factor.eval_method is Factor.EvalMethod.LOOKUP:
-                names[str(factor)] = None
+                names[factor.expr] = None
             elif factor.eval_method is Factor.EvalMethod.PYTHON:
-                names.update(dict.fromkeys(names_in_python(str(factor))))
+                names.update(dict.fromkeys(names_in_python(factor.expr)))
     return list(names)
 
 
 def _python_expressions(parsed: Any) -> list[str]:
     return [
-        str(factor)
+        factor.expr
         for term in parsed
         for factor in term.factors
         if factor.eval_method is Factor.EvalMethod.PYTHON
     ]
-
-
-def refuse_exclusive_or(expression: str, place: str) -> None:
-    """R's power is Python's exclusive or, which would silently give other numbers."""
-    try:
-        tree = ast.parse(without_backticks(expression), mode="eval")
-    except SyntaxError:
-        return  # formulaic will say so, with the place
-    if any(isinstance(node, ast.BitXor) for node in ast.walk(tree)):
-        raise FormulaError(
-            f"'^' inside '{expression}' ({place}) is Python's exclusive or (1, 2, 3 become 3, 0, 1), not "
-            f"a power. Write '**': '{expression.replace('^', '**')}'."
-        )
-
-
-def names_in_python(expression: str) -> list[str]:
-    """Names of an expression that are not called, backticked ones without their backticks."""
-    quoted: list[str] = []
-
-    def stand_in(match: re.Match[str]) -> str:
-        quoted.append(match.group(1))
-        return f"quoted_{len(quoted) - 1}_name"
-
-    tree = ast.parse(re.sub(r"`([^`]*)`", stand_in, expression), mode="eval")
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    functions = {id(call.func) for call in calls}
-    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
-    for call in calls:  # Q("weird name"), patsy's quotation
-        if isinstance(call.func, ast.Name) and call.func.id == "Q":
-            names += [str(a.value) for a in call.args if isinstance(a, ast.Constant)]
-    back = {f"quoted_{i}_name": name for i, name in enumerate(quoted)}
-    return [back.get(name, name) for name in names]
-
-
-def columns_of_atom(atom: str, columns: list[str]) -> list[str]:
-    """Columns that a grouping column or expression needs; the atom itself where it is none."""
-    if atom in columns:
-        return [atom]
-    try:
-        names = names_in_python(atom)
-    except SyntaxError:
-        return [atom]
-    return [name for name in names if name in columns] or names or [atom]
-
-
-def evaluate_expression(
-    expression: str, table: pd.DataFrame, context: Mapping[str, Any], state: dict[str, Any]
-) -> Any:
-    """One value per row from a Python expression in columns, such as a group's; ``C(x)`` is x."""
-    refuse_exclusive_or(expression, "group")
-    inner = re.fullmatch(r"C\((.*)\)", expression)
-    names = LayeredMapping(table, context, {**TRANSFORMS, "C": lambda values: values})
-    if inner is not None and inner.group(1).strip(" `") in table.columns:
-        return table[inner.group(1).strip(" `")]
-    try:
-        return stateful_eval(expression, names, None, state, None)
-    except Exception as error:
-        raise FormulaError(
-            f"The group '{expression}' can't be evaluated: {_clean(error)}. "
-            "Check the spelling and the types of the columns it names."
-        ) from error
-
-
-class _Materializer(PandasMaterializer):
-    """Formulaic's materialiser with booleans as factors, and no missing labels made on the way."""
-
-    REGISTER_NAME = "bimixed"
-    REGISTER_INPUTS = ()
-
-    row_index: pd.Index | None = None
-
-    @override
-    def _is_categorical(self, values: Any) -> bool:
-        plain = getattr(values, "__wrapped__", values)
-        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype == bool:
-            return True
-        return bool(super()._is_categorical(values))
-
-    @override
-    def _check_for_nulls(self, name: str, values: Any, na_action: Any, drop_rows: set[int]) -> None:
-        """Refuse what formulaic would make columns of that mean nothing, or not what was meant."""
-        plain = getattr(values, "__wrapped__", values)
-        if values.__formulaic_metadata__.kind is Factor.Kind.CONSTANT or isinstance(plain, dict):
-            return
-        if isinstance(plain, pd.Categorical):
-            plain = pd.Series(plain)
-        n = np.shape(plain)[0] if np.ndim(plain) else 0
-        if n != len(self.data):
-            what = f"{n} values" if np.ndim(plain) else "one value"
-            raise DataError(
-                f"'{name}' gives {what} for {len(self.data)} rows. Let it give one for each row; a number "
-                "for all rows is no predictor."
-            )
-        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype.kind in "mMc":
-            raise DataError(
-                f"'{name}' holds {'complex numbers' if plain.dtype.kind == 'c' else 'dates or durations'}, "
-                "which have no slope. Make numbers of them (days since the first: "
-                "(data['date'] - data['date'].min()).dt.days) or labels (.astype(str))."
-            )
-        if isinstance(plain, pd.Series) and self._is_categorical(values):
-            self._refuse_missing_labels(name, plain.isna().to_numpy())
-
-    def _refuse_missing_labels(self, name: str, missing: NDArray[np.bool_]) -> None:
-        """A label made missing would silently become the reference level."""
-        if not missing.any():
-            return
-        index = self.data.index if self.row_index is None else self.row_index
-        rows = index[missing][:5].tolist()
-        raise DataError(
-            f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not "
-            f"missing: {rows}. Let it give every row a label (wider limits in a cut, say), or drop "
-            "these rows."
-        )
-
-
-def _materialize(
-    formula: Any,
-    table: pd.DataFrame,
-    context: Mapping[str, Any],
-    index: pd.Index | None = None,
-    output: str = "numpy",
-) -> Any:
-    materializer = _Materializer(table, context=context)
-    materializer.row_index = index
-    # infinite and undefined values get an error of ours, which names them
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return materializer.get_model_matrix(formula, na_action="ignore", output=output)
 
 
 def build_parts(
@@ -292,9 +180,14 @@ def build_parts(
     """Materialise all parts on complete rows; ``index`` names the rows in errors."""
     try:
         formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
-        built = _materialize(formula, table, context, index)
+        built = materialize(formula, table, context, index)
     except BimixedError:
         raise
+    except MemoryError as error:
+        raise DataError(
+            "The columns of the formula don't fit into memory; leave out interactions of factors with many "
+            "levels, or make a random effect of such a factor."
+        ) from error
     except Exception as error:
         raise _explain(error, parts, table, context) from error
     encoded = {}
@@ -314,7 +207,7 @@ def _float_matrix(matrix: Any, n: int) -> Array:
 def build_sparse(part: Part, table: pd.DataFrame, context: Mapping[str, Any]) -> tuple[sp.csr_array, Any]:
     """One part as a sparse matrix, and formulaic's spec to redo it."""
     try:
-        matrix = _materialize(part.parsed, table, context, output="sparse")
+        matrix = materialize(part.parsed, table, context, output="sparse")
     except BimixedError:
         raise
     except Exception as error:
@@ -349,7 +242,8 @@ def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)
         try:
-            return _materialize(spec, table, context, output=output)
+            kinds = {str(name): kind for name, (kind, _) in spec.encoder_state.items()}
+            return materialize(spec, table, context, output=output, expected=kinds)
         except DataMismatchWarning as error:
             levels = re.search(r"\{.*\}", str(error))
             names = _factors_with_new_levels(spec, table)
@@ -360,7 +254,7 @@ def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str
                 "leave these rows out or refit with them."
             ) from error
         except FormulaicError as error:
-            raise DataError(f"The new data don't fit {place} of the formula: {_clean(error)}") from error
+            raise DataError(f"The new data don't fit {place} of the formula: {clean(error)}") from error
 
 
 def _factors_with_new_levels(spec: Any, table: pd.DataFrame) -> str:
@@ -387,44 +281,16 @@ def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:
     )
 
 
-_IN_R = {
-    "factor": "In place of factor(x) write C(x).",
-    "as.factor": "In place of as.factor(x) write C(x).",
-    "relevel": "For another reference level write C(x, contr.treatment('level')).",
-    "s": "For a smooth of x write cr(x, df=5) (natural cubic spline) or bs(x, df=5).",
-    "ns": "For a natural cubic spline write cr(x, df=4).",
-    "cbind": "A response is one column; bring measurements in several columns into long format: "
-    "data.melt(id_vars=[...], var_name='time', value_name='y').",
-    "ifelse": "In place of ifelse(test, a, b) write np.where(test, a, b).",
-    "as.numeric": "In place of as.numeric(x) write x.astype(float).",
-    "interaction": "In place of interaction(a, b) write a:b.",
-}
-"""Functions of R, and what to write."""
-
-
-def _remedy(text: str) -> str:
-    for name, remedy in _IN_R.items():
-        if re.search(rf"(?<![\w.]){re.escape(name)}\(", text):
-            return remedy
-    return "Check the spelling and the types of the columns it names."
-
-
-def _clean(error: Exception) -> str:
-    """Formulaic's message without colour codes and markers."""
-    text = re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).replace("\n\n", " In: ")
-    return text.strip().removesuffix(".")
-
-
 def _explain(
     error: Exception, parts: Mapping[str, Part], table: pd.DataFrame, context: Mapping[str, Any]
 ) -> FormulaError:
     """Find the part that fails, to name it."""
     for part in parts.values():
         try:
-            _materialize(part.parsed, table, context)
+            materialize(part.parsed, table, context)
         except Exception as cause:
             return FormulaError(
-                f"{part.place}, '{part.text.removeprefix('1 + ')}', can't be evaluated: {_clean(cause)}. "
-                f"{_remedy(part.text)}"
+                f"{part.place}, '{part.text.removeprefix('1 + ')}', can't be evaluated: {clean(cause)}. "
+                f"{remedy(part.text)}"
             )
-    return FormulaError(f"The formula can't be evaluated: {_clean(error)}")
+    return FormulaError(f"The formula can't be evaluated: {clean(error)}")

@@ -1,23 +1,25 @@
 """What a user should know of a specification before fitting it: told, never changed."""
 
-import re
 from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
+from bimixed.design import matrices
 from bimixed.design.design import Design
+from bimixed.design.encoding import FormulaEncoding
+from bimixed.design.fixed import ALIASED
+from bimixed.design.matrices import Part
 from bimixed.design.random_effects import RandomFactor
-from bimixed.design.rows import Ints
+from bimixed.design.rows import parents
 from bimixed.formula import RandomTerm
 
 FEW = 5
 """Fewer levels than this leave a variance poorly known."""
 WIDE = 1e4
 """Ratio of the covariates' sizes beyond which a naive fit would be ill-conditioned."""
-ALIASED = 1e-10
-"""Share of a column's sum of squares left beside X below which X determines it."""
 
 
 def notices(design: Design) -> tuple[str, ...]:
@@ -33,35 +35,41 @@ def notices(design: Design) -> tuple[str, ...]:
     found += _scales(design)
     for factor in design.factors:
         if not factor.is_mixed:
-            found += _of_group(design, factor)
+            found += _of_group(factor)
+        found += _both_fixed_and_random(design, factor)
     plain = [f for f in design.factors if not f.is_mixed]
     for first, second in combinations(plain, 2):
-        found += _relation(design, first, second)
+        found += _relation(first, second)
     found += _restarting(design)
     return tuple(found)
 
 
+def _parts(design: Design) -> list[Part]:
+    """Fixed part and insides of bars, where the model was given as a formula."""
+    encoding = design.encoding
+    if not isinstance(encoding, FormulaEncoding):
+        return []
+    return [part.part for name, part in encoding.parts.items() if name.startswith(("fixed", "random"))]
+
+
 def _powers(design: Design) -> Iterator[str]:
     """``x**2`` is x:x and so x; only ``I(x**2)`` is the square."""
-    sides = [design.formula.fixed, *(t.lhs for t in design.formula.random if t.component is None)]
-    for text in dict.fromkeys(sides):
-        outside = re.sub(r"\w+\([^()]*\)", "", text)
-        for name, operator, power in re.findall(r"([^\W\d]\w*)\s*(\*\*|\^)\s*(\d+)", outside):
-            yield (
-                f"'{name}{operator}{power}' is the column {name} itself in a formula (terms to a power are "
-                f"their interactions); for the power write I({name}**{power})."
-            )
+    found = dict.fromkeys(power for part in _parts(design) for power in matrices.powers_of_columns(part))
+    for name, power in found:
+        yield (
+            f"'{name}**{power}' is the column {name} itself in a formula (terms to a power are their "
+            f"interactions); for the power write I({name}**{power})."
+        )
 
 
 def _texts(design: Design) -> Iterator[str]:
     """Text that holds numbers makes a factor with a level for each."""
     table = design.frame.table
-    used = set(re.findall(r"[^\W\d]\w*", design.formula.fixed))
-    for name in table.columns:
-        column = table[name]
-        if name not in used or not pd.api.types.is_string_dtype(column.dtype):
+    plain = dict.fromkeys(name for part in _parts(design) for name in matrices.plain_columns_of(part))
+    for name in plain:
+        if name not in table.columns or not pd.api.types.is_string_dtype(table[name].dtype):
             continue
-        levels = pd.Series(pd.unique(column.astype(str)))
+        levels = pd.Series(pd.unique(table[name].astype(str)))
         if len(levels) > 2 and pd.to_numeric(levels, errors="coerce").notna().all():
             yield (
                 f"Column {name!r} holds numbers as text and is a factor with {len(levels)} levels; convert "
@@ -86,7 +94,7 @@ def _scales(design: Design) -> Iterator[str]:
         )
 
 
-def _of_group(design: Design, factor: RandomFactor) -> Iterator[str]:
+def _of_group(factor: RandomFactor) -> Iterator[str]:
     counts = factor.level_counts()
     alone = int((counts == 1).sum())
     if factor.n_levels < FEW:
@@ -100,7 +108,10 @@ def _of_group(design: Design, factor: RandomFactor) -> Iterator[str]:
             "known of the variance, and their effects are shrunk most."
         )
     yield from _constant_slopes(factor)
-    determined = _in_span(design, factor)
+
+
+def _both_fixed_and_random(design: Design, factor: RandomFactor) -> Iterator[str]:
+    determined = in_span(design, factor)
     if determined:
         names = " and ".join(factor.names[k] for k in determined)
         yield (
@@ -113,7 +124,8 @@ def _constant_slopes(factor: RandomFactor) -> Iterator[str]:
     if "Intercept" not in factor.names:
         return
     order = np.argsort(factor.codes, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(factor.level_counts())[:-1]])
+    counts = np.bincount(factor.codes, minlength=factor.n_levels)
+    starts = (np.cumsum(counts) - counts)[counts > 0]
     for k, name in enumerate(factor.names):
         values = factor.values[order, k]
         spread = np.maximum.reduceat(values, starts) - np.minimum.reduceat(values, starts)
@@ -126,48 +138,65 @@ def _constant_slopes(factor: RandomFactor) -> Iterator[str]:
             )
 
 
-def _in_span(design: Design, factor: RandomFactor) -> list[int]:
-    """Coefficients whose columns all lie in the span of X (the condition of the REML fit)."""
+def in_span(design: Design, factor: RandomFactor) -> list[int]:
+    """Coefficients whose columns all lie in the span of X: the condition tr Z'Z = ‖Q'Z‖² of the REML fit."""
     X = design.X_kept
-    if X.shape[1] < factor.n_levels:
+    if X.shape[1] == 0 or (not factor.is_mixed and X.shape[1] < factor.n_levels):
         return []
     Q = np.linalg.qr(X)[0]
+    Z, K = sp.csc_array(factor.matrix()), factor.n_coefficients
     found = []
-    for k in range(factor.n_coefficients):
-        z = factor.values[:, k]
-        total = float(z @ z)
-        sums = np.zeros((factor.n_levels, Q.shape[1]))
-        np.add.at(sums, factor.codes, z[:, None] * Q)
-        if total > 0 and total - float(np.sum(sums**2)) <= ALIASED * total:
+    for k in range(K):
+        columns = Z[:, k::K]
+        total = float(columns.power(2).sum())
+        if total > 0 and total - float(np.sum((columns.T @ Q) ** 2)) <= ALIASED * total:
             found.append(k)
     return found
 
 
-def _relation(design: Design, first: RandomFactor, second: RandomFactor) -> Iterator[str]:
-    """Nested groups that were given as crossed, and equal partitions."""
-    if first.group == second.group or first.is_component or second.is_component:
-        return
-    if set(first.group.split(":")) & set(second.group.split(":")):
-        return  # a and a:b: nested as written
+def _relation(first: RandomFactor, second: RandomFactor) -> Iterator[str]:
+    """Equal partitions under two names, and nested groups that were given as crossed."""
     for inner, outer in ((first, second), (second, first)):
-        if not _is_nested(inner.codes, outer.codes, inner.n_levels):
+        if parents(inner.codes, outer.codes, inner.n_levels) is None:
             continue
         if inner.n_levels == outer.n_levels:
-            yield (
-                f"{inner.key} and {outer.key} have the same levels under two names; their variances can't "
-                "be told apart. Remove one."
-            )
-        else:
+            yield from _equal(first, second)
+        elif not (_share_columns(inner, outer) or inner.is_component or outer.is_component):
+            same = inner.names == outer.names and inner.template == outer.template
+            advice = f"; '(1 | {outer.key}/{inner.key})' is the same model" if same else ""
             yield (
                 f"Every level of {inner.key} lies in one level of {outer.key}: they are nested, and fitted "
-                f"so; '(1 | {outer.key}/{inner.key})' is the same model."
+                f"so{advice}."
             )
         return
-    yield from _may_restart(first, second)
+    if not (_share_columns(first, second) or first.is_component or second.is_component):
+        yield from _may_restart(first, second)
+
+
+def _share_columns(first: RandomFactor, second: RandomFactor) -> bool:
+    """Whether a column stands in both groups, as in a and a:b, which are nested as written."""
+    return bool(set(first.group.split(":")) & set(second.group.split(":")))
+
+
+def _equal(first: RandomFactor, second: RandomFactor) -> Iterator[str]:
+    """The same levels: coefficients of equal columns can't be told apart."""
+    shared = [
+        first.names[i]
+        for i in range(first.n_coefficients)
+        for j in range(second.n_coefficients)
+        if np.array_equal(np.abs(first.values[:, i]), np.abs(second.values[:, j]))
+    ]
+    if shared:
+        yield (
+            f"{first.key} and {second.key} have the same levels under two names; their variances "
+            f"({', '.join(shared)}) can't be told apart. Remove one."
+        )
 
 
 def _may_restart(first: RandomFactor, second: RandomFactor) -> Iterator[str]:
     """Crossed groups where the labels of one may start anew in each level of the other."""
+    if not (first.is_intercept and second.is_intercept):
+        return
     inner, outer = (first, second) if first.n_levels < second.n_levels else (second, first)
     pairs = np.unique(first.codes.astype(np.int64) * second.n_levels + second.codes)
     if len(pairs) == first.n_levels * second.n_levels and _counts_from_one(inner.levels):
@@ -191,9 +220,13 @@ def _restarting(design: Design) -> Iterator[str]:
         t.group: t for t in design.formula.random if t.component is None
     }
     for group, term in terms.items():
-        outer, inner = group[:-1], group[-1:]
-        if not outer or outer not in terms or inner in terms:
+        splits = [(group[:-1], group[-1:])]
+        if len(group) == 2:
+            splits.append((group[1:], group[:1]))
+        known = [(outer, inner) for outer, inner in splits if outer in terms and inner not in terms]
+        if not known:
             continue
+        outer, inner = known[0]
         if inner[0] not in table.columns or any(name not in table.columns for name in outer):
             continue
         if _counts_from_one(pd.Index(pd.unique(table[inner[0]]))):
@@ -205,9 +238,3 @@ def _restarting(design: Design) -> Iterator[str]:
                 f"takes them as different. If they are the same ones, write '(1 | {':'.join(outer)}) + (1 | "
                 f"{inner[0]})'."
             )
-
-
-def _is_nested(inner: Ints, outer: Ints, n_levels: int) -> bool:
-    parent = np.zeros(n_levels, dtype=np.intp)
-    parent[inner] = outer
-    return bool(np.array_equal(parent[inner], outer))

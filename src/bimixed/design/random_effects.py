@@ -92,7 +92,8 @@ class RandomFactor:
         """Number of rows in which each level takes part, (L,)."""
         if isinstance(self.rows, MixedRows):
             return np.bincount(self.rows.Z.indices, minlength=self.n_levels)
-        return np.bincount(self.codes, minlength=self.n_levels)
+        takes_part = self.values.any(axis=1)
+        return np.bincount(self.codes[takes_part], minlength=self.n_levels)
 
 
 def component_rows(Z: sp.csr_array) -> RandomRows:

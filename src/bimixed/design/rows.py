@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from bimixed.covariance import Array
+from bimixed.covariance import Array, symmetric_root
 
 Ints = NDArray[np.intp]
 
@@ -33,7 +33,7 @@ class UnseenLevels:
 
     def variance(self, cov: Array) -> Array:
         """Variance that effects of these levels give each row, (m,); cov is (K, K)."""
-        half = lower_root(cov)
+        half = symmetric_root(cov)
         scaled = self.Z @ sp.kron(sp.eye_array(len(self.labels)), half, format="csr")
         return np.asarray(sp.csr_array(scaled).power(2).sum(axis=1)).ravel()
 
@@ -131,7 +131,8 @@ def sparse_values(codes: Ints, values: Array, n_levels: int) -> sp.csr_array:
     return sp.csr_array((values[known].ravel(), columns, indptr), shape=(n, n_levels * K))
 
 
-def lower_root(cov: Array) -> Array:
-    """A root R of a positive semidefinite matrix, RR' = cov."""
-    values, vectors = np.linalg.eigh(cov)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
+def parents(inner: Ints, outer: Ints, n_inner: int) -> Ints | None:
+    """The outer level of each inner level, or None where inner levels are not nested in outer ones."""
+    parent = np.zeros(n_inner, dtype=np.intp)
+    parent[inner] = outer
+    return parent if np.array_equal(parent[inner], outer) else None

@@ -11,9 +11,9 @@ from bimixed.formula.terms import Formula, RandomTerm
 
 
 def groups_formula(
-    formula: str, groups: Any, re_formula: str | None, vc_formula: Mapping[str, str] | None
-) -> tuple[Formula, dict[str, Any]]:
-    """The formula with its random terms, and the column of groups where they were given as an array.
+    formula: str, name: str, re_formula: str | None, vc_formula: Mapping[str, str] | None
+) -> Formula:
+    """The formula with its random terms; ``name`` is the column of the groups.
 
     Raises
     ------
@@ -29,7 +29,6 @@ def groups_formula(
             "bars as ModelSpec(formula, data), or take the bar out.",
             len(parsed.random[0].source),
         )
-    name, extra = _group_column(groups)
     vc_formula = _components(vc_formula)
     random: list[RandomTerm] = []
     if re_formula is None and not vc_formula:
@@ -43,22 +42,7 @@ def groups_formula(
         source = f"component({component}: {lhs} | {format_group((name,))})"
         random.append(RandomTerm(lhs, (name,), False, source, len(formula), component=component))
     text = " + ".join([formula.strip(), *(term.source for term in random)])
-    return replace(parsed, text=text, random=tuple(random)), extra
-
-
-def _group_column(groups: Any) -> tuple[str, dict[str, Any]]:
-    if isinstance(groups, str):
-        return groups, {}
-    names = isinstance(groups, list | tuple) and len(groups) < 20 and isinstance(groups[0], str)
-    if groups is None or names:
-        raise FormulaError(
-            "groups is one column's name, or an array with a label for each row; for several grouping "
-            "columns name them as components: groups of ones and "
-            "vc_formula={'a': '0 + C(a)', 'b': '0 + C(b)'}, or write '(1 | a) + (1 | b)' in ModelSpec."
-        )
-    name = getattr(groups, "name", None)
-    name = str(name) if name is not None else "groups"
-    return name, {name: groups}
+    return replace(parsed, text=text, random=tuple(random))
 
 
 def _components(vc_formula: Any) -> dict[str, str]:

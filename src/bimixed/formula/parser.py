@@ -52,7 +52,7 @@ def parse_formula(text: str) -> Formula:
         if inside is not None and _bars(inside):
             _require_plus(text, sign, piece)
             random.extend(_random_terms(text, piece, inside))
-        elif _is_offset(piece):
+        elif is_offset(piece):
             _require_plus(text, sign, piece)
             offsets.append(piece.text[len("offset") :].strip()[1:-1].strip())
         else:
@@ -163,7 +163,8 @@ def _require_plus(text: str, sign: str, piece: Piece) -> None:
         )
 
 
-def _is_offset(piece: Piece) -> bool:
+def is_offset(piece: Piece) -> bool:
+    """Whether a piece is ``offset(...)``."""
     if not piece.text.startswith("offset"):
         return False
     rest = Piece(piece.text[len("offset") :], 0).strip()

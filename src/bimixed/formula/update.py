@@ -2,7 +2,8 @@
 
 from bimixed.exceptions import FormulaError
 from bimixed.formula import scanner
-from bimixed.formula.parser import bar_terms, right_pieces
+from bimixed.formula.parser import bar_terms, is_offset, right_pieces
+from bimixed.formula.scanner import Piece
 from bimixed.formula.terms import Formula
 from bimixed.formula.wildcard import has_wildcard, substitute
 
@@ -14,8 +15,9 @@ def update_formula(old: Formula, text: str) -> str:
     ----------
     old : Formula
     text : str
-        ``.`` left of ``~`` is the old response; as a term on the right all that stood there. ``- x`` takes
-        a term of the fixed part out, ``- (1 | g)`` a random one.
+        ``.`` left of ``~`` is the old response; on the right the old fixed part, also inside a term
+        (``.:z``), and with it come the old random terms and offsets. ``- x`` takes a term of the fixed part
+        out, ``- (1 | g)`` a random one, ``- offset(x)`` an offset.
 
     Raises
     ------
@@ -32,31 +34,42 @@ def update_formula(old: Formula, text: str) -> str:
     fixed: list[tuple[str, str]] = []
     random: list[str] = []
     offsets: list[str] = []
+    if any(sign == "+" and has_wildcard(piece.text) and not _has_bar(piece) for sign, piece in pieces):
+        random, offsets = [str(term) for term in old.random], list(old.offsets)
     for sign, piece in pieces:
-        inside = scanner.enclosed(piece)
-        if piece.text == "." and sign == "+":
-            fixed.append(("+", old.fixed))
-            random += map(str, old.random)
-            offsets += old.offsets
-        elif inside is not None and "|" in [c for _, c in scanner.top_level(inside.text)]:
-            if has_wildcard(inside.text):
+        if piece.text == ".":
+            fixed.append((sign, old.fixed if sign == "+" else f"({old.fixed})"))
+        elif _has_bar(piece):
+            if has_wildcard(piece.text):
                 raise FormulaError.at(
                     text, piece.position, "'.' inside a bar has no old part; write the term out."
                 )
             for term in map(str, bar_terms(text, piece)):
-                if sign == "+":
-                    random.append(term)
-                elif term in random:
-                    random.remove(term)
-                else:
-                    raise FormulaError.at(
-                        text,
-                        piece.position,
-                        f"There is no term {term} to take out; there are {', '.join(random) or 'none'}.",
-                        len(piece.text),
-                    )
+                _change(text, piece, sign, term, random)
+        elif is_offset(piece):
+            _change(text, piece, sign, piece.text[len("offset") :].strip()[1:-1].strip(), offsets)
         else:
-            fixed.append((sign, piece.text))
+            fixed.append((sign, substitute(piece.text, f"({old.fixed})")))
     right = "".join(f" {sign} {term}" for sign, term in fixed).removeprefix(" + ").strip() or "1"
     parts = [right, *(f"offset({o})" for o in offsets), *random]
     return f"{substitute(response, old.response)} ~ {' + '.join(parts)}"
+
+
+def _has_bar(piece: Piece) -> bool:
+    inside = scanner.enclosed(piece)
+    return inside is not None and "|" in [char for _, char in scanner.top_level(inside.text)]
+
+
+def _change(text: str, piece: Piece, sign: str, term: str, terms: list[str]) -> None:
+    """Add a random term or offset, or take one out."""
+    if sign == "+":
+        terms.append(term)
+    elif term in terms:
+        terms.remove(term)
+    else:
+        raise FormulaError.at(
+            text,
+            piece.position,
+            f"There is no term {term} to take out; there are {', '.join(terms) or 'none'}.",
+            len(piece.text),
+        )

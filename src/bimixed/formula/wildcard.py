@@ -1,4 +1,4 @@
-"""The wildcard ``.``: all columns that have no other part in the model."""
+"""The wildcard ``.``: all columns that have no other part in the model (groups and components included)."""
 
 import re
 from dataclasses import replace
@@ -21,11 +21,13 @@ def expand_wildcard(formula: Formula, columns: list[str], beside: list[str]) -> 
     beside : list of str
         Columns with a role outside the formula.
     """
-    sides = [formula.fixed, *(term.lhs for term in formula.random)]
+    bars = [term for term in formula.random if term.component is None]
+    sides = [formula.fixed, *(term.lhs for term in bars)]
     if not any(has_wildcard(side) for side in sides):
         return formula
     elsewhere = [formula.response, *formula.offsets]
     elsewhere += [atom for term in formula.random for atom in term.group]
+    elsewhere += [term.lhs for term in formula.random if term.component is not None]
     used = set(beside) | {name for text in elsewhere for name in _names(text, columns)}
     left = [name for name in columns if name not in used]
     if not left:

@@ -6,13 +6,12 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor
+from bimixed.design.fixed import ALIASED
 
 Bools = NDArray[np.bool_]
 
 CONFOUNDED = 1e-7
 """Eigenvalue of the unit-diagonal Hessian below which a direction of θ counts as flat."""
-ALIASED = 1e-10
-"""Share of a random coefficient's sum of squares left beside X below which it is not identified."""
 
 
 def unidentified_coefficients(cp: CrossProducts) -> dict[int, list[int]]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bimixed.covariance import Array
+from bimixed.covariance import Array, symmetric_root
 from bimixed.results.normal import quantile
 from bimixed.results.records import (
     Interval,
@@ -181,8 +181,7 @@ class Draws:
             mu = mu + random_part(rows, effects).T
         for key, unseen in rows.sampled.items():
             cov = self.random_cov[key]
-            values, vectors = np.linalg.eigh(cov)
-            root = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
+            root = symmetric_root(cov)
             noise = rng.standard_normal((len(cov), len(unseen.labels), cov.shape[1]))
             mu += unseen.times(np.einsum("dab,dlb->lad", root, noise)).T
         return mu

@@ -1,0 +1,117 @@
+"""How formulaic makes columns of data, with our own rules for what it may make."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulaic.materializers import PandasMaterializer
+from formulaic.parser.types import Factor
+from interface_meta import override
+from numpy.typing import NDArray
+
+from bimixed.exceptions import DataError
+
+
+class Materializer(PandasMaterializer):
+    """Formulaic's materialiser with booleans as factors, which refuses columns that mean nothing.
+
+    Attributes
+    ----------
+    row_index : pandas.Index or None
+        Names of the rows in errors.
+    expected : mapping
+        Kind of each factor in the fitted data, for new data.
+    """
+
+    REGISTER_NAME = "bimixed"
+    REGISTER_INPUTS = ()
+
+    row_index: pd.Index | None = None
+    expected: Mapping[str, Any] = {}
+
+    @override
+    def _is_categorical(self, values: Any) -> bool:
+        plain = getattr(values, "__wrapped__", values)
+        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype == bool:
+            return True
+        return bool(super()._is_categorical(values))
+
+    @override
+    def _check_for_nulls(self, name: str, values: Any, na_action: Any, drop_rows: set[int]) -> None:
+        """Refuse what formulaic would make columns of that mean nothing, or not what was meant."""
+        plain = getattr(values, "__wrapped__", values)
+        self._refuse_other_kind(name, values.__formulaic_metadata__.kind)
+        if values.__formulaic_metadata__.kind is Factor.Kind.CONSTANT or isinstance(plain, dict):
+            return
+        if isinstance(plain, pd.Categorical):
+            plain = pd.Series(plain)
+        n = np.shape(plain)[0] if np.ndim(plain) else 0
+        if n != len(self.data):
+            what = f"{n} values" if np.ndim(plain) else "one value"
+            raise DataError(
+                f"'{name}' gives {what} for {len(self.data)} rows. Let it give one for each row; a number "
+                "for all rows is no predictor."
+            )
+        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype.kind in "mMc":
+            raise DataError(
+                f"'{name}' holds {'complex numbers' if plain.dtype.kind == 'c' else 'dates or durations'}, "
+                "which have no slope. Make numbers of them (days since the first: "
+                "(data['date'] - data['date'].min()).dt.days) or labels (.astype(str))."
+            )
+        if isinstance(plain, pd.Series) and self._is_categorical(values):
+            self._refuse_missing_labels(name, plain.isna().to_numpy())
+
+    def _refuse_other_kind(self, name: str, kind: Any) -> None:
+        """A number where the fit had labels would go into every column of the factor."""
+        expected = self.expected.get(name)
+        if expected is None or kind is expected or kind is Factor.Kind.CONSTANT:
+            return
+        was, now = (
+            "a factor (labels)" if k is Factor.Kind.CATEGORICAL else "numeric" for k in (expected, kind)
+        )
+        raise DataError(
+            f"'{name}' is {now} in the new data and was {was} in the fitted data. Convert the column to what "
+            "it was (.astype(str), .astype(float), .astype(bool))."
+        )
+
+    def _refuse_missing_labels(self, name: str, missing: NDArray[np.bool_]) -> None:
+        """A label made missing would silently become the reference level."""
+        if not missing.any():
+            return
+        index = self.data.index if self.row_index is None else self.row_index
+        rows = index[missing][:5].tolist()
+        raise DataError(
+            f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not "
+            f"missing: {rows}. Let it give every row a label (wider limits in a cut, say), or drop "
+            "these rows."
+        )
+
+
+def materialize(
+    formula: Any,
+    table: pd.DataFrame,
+    context: Mapping[str, Any],
+    index: pd.Index | None = None,
+    output: str = "numpy",
+    expected: Mapping[str, Any] | None = None,
+) -> Any:
+    """Formulaic's model matrices of a formula, or of what it remembers of one.
+
+    Parameters
+    ----------
+    formula : formulaic.Formula or spec
+    table : pandas.DataFrame
+    context : mapping
+    index : pandas.Index, optional
+        Names of the rows in errors.
+    output : {"numpy", "sparse"}
+    expected : mapping, optional
+        Kind of each factor in the fitted data.
+    """
+    materializer = Materializer(table, context=context)
+    materializer.row_index = index
+    materializer.expected = expected or {}
+    # infinite and undefined values get an error of ours, which names them
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return materializer.get_model_matrix(formula, na_action="ignore", output=output)

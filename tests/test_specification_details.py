@@ -1,0 +1,285 @@
+"""Places where a specification could silently have become another one."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+
+
+def table():
+    rng = np.random.default_rng(0)
+    n = 120
+    data = pd.DataFrame(
+        {
+            "g": np.repeat(np.arange(12), 10),
+            "x": rng.normal(size=n),
+            "z": rng.uniform(1, 3, n),
+            "c": rng.choice(list("pqr"), n),
+        }
+    )
+    g = data["g"].to_numpy()
+    data["y"] = 1 + data["x"] + 2 * rng.normal(size=12)[g] + rng.normal(size=12)[g] * data["x"]
+    return data.assign(y=data["y"] + rng.normal(size=n))
+
+
+# --- groups given beside the data -----------------------------------------------------------------
+
+
+def test_a_binned_covariate_as_groups_does_not_replace_the_covariate():
+    d = table()
+    spec = bm.ModelSpec.from_groups("y ~ x", d, d["x"].round())
+    np.testing.assert_array_equal(spec.design.X[:, 1], d["x"])
+    assert spec.design.factors[0].key == "groups"
+    same = bm.ModelSpec("y ~ x + (1 | round(x))", d).fit()
+    assert spec.fit().loglik == pytest.approx(same.loglik, abs=1e-9)
+    by_response = bm.ModelSpec.from_groups("y ~ x", d, (d["y"] > 0).astype(int))
+    np.testing.assert_array_equal(by_response.design.y, d["y"])
+
+
+def test_an_array_of_groups_and_another_column_of_that_name():
+    d = table().assign(groups=1.0)
+    with pytest.raises(bm.FormulaError, match="another name"):
+        bm.ModelSpec.from_groups("y ~ x", d, d["g"].to_numpy())
+    assert bm.ModelSpec.from_groups("y ~ x", d, d["g"]).design.factors[0].key == "g"
+
+
+def test_groups_may_be_an_expression_beside_components():
+    spec = bm.ModelSpec.from_groups("y ~ x", table(), "C(g)", vc_formula={"v": "0 + C(c)"})
+    same = bm.ModelSpec("y ~ x + (1 | g:c)", table())
+    assert spec.fit().loglik == pytest.approx(same.fit().loglik, abs=1e-9)
+
+
+# --- offsets are arithmetic -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("z - x", lambda d: d["z"] - d["x"]),
+        ("z + x", lambda d: d["z"] + d["x"]),
+        ("2 * z", lambda d: 2 * d["z"]),
+        ("z / 2", lambda d: d["z"] / 2),
+        ("x**2", lambda d: d["x"] ** 2),
+        ("log(z) - log(z**2)", lambda d: -np.log(d["z"])),
+    ],
+)
+def test_offsets_are_python_expressions(expression, value):
+    design = bm.ModelSpec(f"y ~ x + offset({expression}) + (1 | g)", table()).design
+    np.testing.assert_allclose(design.offset, value(table()))
+
+
+def test_powers_of_r_in_an_offset_are_refused():
+    with pytest.raises(bm.FormulaError, match=r"'\*\*'"):
+        bm.ModelSpec("y ~ x + offset(x^2) + (1 | g)", table())
+
+
+# --- new data of another kind ---------------------------------------------------------------------
+
+
+def test_numbers_for_a_factor_and_labels_for_a_number_are_refused():
+    fit = bm.ModelSpec("y ~ c + x + (1 | g)", table()).fit()
+    new = table().iloc[:3]
+    with pytest.raises(bm.DataError, match="'c' is numeric in the new data and was a factor"):
+        fit.predict(new.assign(c=[1, 2, 3]))
+    with pytest.raises(bm.DataError, match="'x' is a factor"):
+        fit.predict(new.assign(x=["a", "b", "c"]))
+
+
+def test_levels_of_components_are_found_whatever_the_labels_look_like():
+    d = table()
+    days = pd.Timestamp("2026-01-01") + pd.to_timedelta(d["g"], "D") + pd.to_timedelta(d["g"] % 2 * 5, "h")
+    for labels in (d["g"].astype(float), days, d["g"].astype("category")):
+        data = d.assign(g=labels)
+        fit = bm.ModelSpec.from_groups("y ~ x", data, "g", vc_formula={"s": "0 + x + z"}).fit()
+        for new in (data, data.iloc[:10], data.assign(g=d["g"]) if labels.dtype == float else data):
+            np.testing.assert_allclose(fit.predict(new)["estimate"], fit.fitted[new.index], atol=1e-9)
+
+
+def test_component_columns_and_groups_may_have_colons():
+    d = table()
+    d["g"] = np.where(d["g"] % 2 == 0, "a", "a:b")
+    d = d.rename(columns={"z": "b"})
+    d["b:x"] = d["b"] * 2
+    spec = bm.ModelSpec.from_groups("y ~ x", d, "g", vc_formula={"s": "0 + `b:x` + x + b"})
+    assert spec.design.factors[0].n_levels == 6
+
+
+def test_undefined_values_of_a_component_in_new_data_are_an_error():
+    fit = bm.ModelSpec.from_groups("y ~ x", table(), "g", vc_formula={"s": "0 + log(z) + x"}).fit()
+    with pytest.raises(bm.DataError, match=r"component 's'.*rows \[0\]"):
+        fit.predict(table().iloc[:2].assign(z=[-1.0, 2.0]))
+
+
+def test_unseen_labels_in_a_general_component_follow_new_levels():
+    fit = bm.ModelSpec.from_groups("y ~ x", table(), "g", vc_formula={"s": "0 + C(c) + z"}).fit()
+    new = table().iloc[:2].assign(c=["p", "nobody"])
+    with pytest.raises(bm.DataError, match="not in the fitted data"):
+        fit.predict(new)
+    assert len(fit.predict(new, new_levels="population")) == 2
+
+
+def test_contrasts_and_numbers_in_components():
+    with pytest.raises(bm.FormulaError, match="contrasts"):
+        bm.ModelSpec.from_groups("y ~ x", table(), "g", vc_formula={"s": "0 + C(c, Sum)"})
+    doubled = bm.ModelSpec.from_groups("y ~ x", table(), "g", vc_formula={"s": "0 + I(2 * z)"}).fit()
+    scaled = bm.ModelSpec.from_groups("y ~ x", table(), "g", vc_formula={"s": "0 + 2:z"}).fit()
+    assert scaled.varcorr["sd"][0] == pytest.approx(doubled.varcorr["sd"][0], rel=1e-5)
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def test_a_slope_alone_must_be_given_for_new_rows():
+    d = table()
+    X = np.column_stack([np.ones(120), d["x"]])
+    fit = bm.ModelSpec.from_arrays(d["y"], X, d["g"], exog_re=d["x"].to_numpy()).fit()
+    with pytest.raises(bm.DataError, match="no 'exog_re'"):
+        fit.predict({"exog": X, "groups": d["g"]})
+    new = {"exog": X, "groups": d["g"], "exog_re": d["x"]}
+    np.testing.assert_allclose(fit.predict(new)["estimate"], fit.fitted)
+    with pytest.raises(bm.DataError, match="not numeric"):
+        fit.predict({**new, "exog": [["a", "b"]] * 120})
+
+
+def test_groups_of_a_vcspec_are_sorted_by_label_not_by_category():
+    d = table()
+    labels = np.array([f"s{i:02d}" for i in range(12)])
+    plain = pd.Series(labels[d["g"]])
+    ordered = pd.Series(pd.Categorical(plain, categories=labels[::-1]))
+    X = np.column_stack([np.ones(120), d["x"]])
+
+    class Spec:
+        names = ("s",)
+        mats = ([X[d["g"] == g] * (1 + g) for g in range(12)],)
+        colnames = ([["a", "b"]] * 12,)
+
+    first = bm.ModelSpec.from_arrays(d["y"], X, plain, exog_vc=Spec()).fit()
+    second = bm.ModelSpec.from_arrays(d["y"], X, ordered, exog_vc=Spec()).fit()
+    assert first.loglik == second.loglik
+
+
+def test_a_component_that_is_the_residual_is_refused():
+    d = table()
+    Q = np.linalg.qr(np.random.default_rng(1).normal(size=(120, 120)))[0]
+    with pytest.raises(bm.DataError, match="as the residuals do"):
+        bm.ModelSpec.from_arrays(d["y"], np.ones(120), exog_vc={"v": Q})
+
+
+def test_levels_without_rows_can_be_printed():
+    d = table()
+    Z = np.zeros((120, 12))
+    Z[np.arange(120), d["g"]] = 1
+    for empty in (11, 5, 0):
+        y = d["y"].where(d["g"] != empty)
+        spec = bm.ModelSpec.from_arrays(y, np.ones(120), exog_vc={"v": Z})
+        assert "12" in str(spec)
+        assert spec.fit().ranef["v"]["Intercept"].iloc[empty] == 0.0
+
+
+def test_rows_without_a_level_are_not_counted():
+    d = table()
+    spec = bm.ModelSpec.from_arrays(d["y"], np.ones(120), exog_vc={"v": np.eye(120)[:, :60]})
+    assert "60 of 60 levels have one row" in " ".join(spec.noticed)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_names_with_operators():
+    d = table().rename(columns={"z": "b:k"}).assign(**{"my g": table()["g"]})
+    same = bm.ModelSpec("y ~ z + (1 | g)", table()).fit().loglik
+    for formula in ("y ~ `b:k` + (1 | g)", "y ~ Q('b:k') + (1 | g)", "y ~ `b:k` + (1 | `my g`)"):
+        assert bm.ModelSpec(formula, d).fit().loglik == pytest.approx(same, abs=1e-9)
+    assert "b:k" in bm.ModelSpec("y ~ . + (1 | g)", d).fixed
+    assert bm.ModelSpec("y ~ `b:k` + (1 | Q('my g'))", d).fit().loglik == pytest.approx(same, abs=1e-9)
+
+
+def test_variables_of_the_caller_do_not_hide_operators_and_columns_are_not_kept():
+    C = I = np.ones(3)  # noqa: E741
+    x = np.zeros(120)
+    spec = bm.ModelSpec("y ~ C(c) + I(x**2) + (1 | g)", table())
+    assert spec.design.X[:, -1].any()
+    assert "x" not in spec.design.encoding.context
+    assert (C == I).all()
+    assert not x.any()
+
+
+def test_a_function_of_the_caller_is_found_by_update_too():
+    def halved(v):
+        return v / 2
+
+    spec = bm.ModelSpec("y ~ x + (1 | g)", table()).update(". ~ . + halved(z)")
+    np.testing.assert_allclose(spec.design.X[:, 2], table()["z"] / 2)
+
+
+def test_components_are_no_part_of_the_wildcard():
+    spec = bm.ModelSpec.from_groups("y ~ .", table(), "g", vc_formula={"v": "0 + C(c)"})
+    assert spec.fixed == ("Intercept", "x", "z")
+
+
+# --- update ---------------------------------------------------------------------------------------
+
+
+def test_update_of_priors_keeps_the_design():
+    columns = {name: table()[name].to_numpy().copy() for name in table()}
+    spec = bm.ModelSpec("y ~ x + (1 | g)", columns)
+    columns["y"][:] = 0.0
+    updated = spec.update(priors={"x": bm.Prior("normal", mu=0, sigma=1)})
+    assert updated.design is spec.design
+    assert spec.update(". ~ . + z").design.y.any()
+
+
+def test_the_old_part_inside_a_term():
+    spec = bm.ModelSpec("y ~ x + (1 | g)", table())
+    assert spec.update(". ~ . + .:z").fixed == ("Intercept", "x", "x:z")
+    assert spec.update(". ~ .*z").fixed == ("Intercept", "x", "z", "x:z")
+
+
+# --- notices --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ I((x + 1) * x**2) + (1 | g)",
+        "y ~ np.log(1 + (x**2)) + (1 | g)",
+        "y ~ C(t) + (1 | g)",
+        "y ~ x + (1 | g) + (0 + x | h)",
+        "y ~ x + (1 | big) + (0 + x | g)",
+    ],
+)
+def test_nothing_false_is_noticed(formula):
+    g = table()["g"]
+    data = table().assign(h=g + 100, big=g // 2, t=(g % 4).astype(str))
+    text = " ".join(bm.ModelSpec(formula, data).noticed)
+    assert "can't be told apart" not in text
+    assert "is the same model" not in text
+    assert "holds numbers as text" not in text
+    assert "the column x itself" not in text
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("y ~ x + (1 | g/k)", "same levels"),
+        ("y ~ x + (1 | t) + (1 | g:t)", "labels of g occur in several levels of t"),
+        ("y ~ x + (t | g)", "'t' holds numbers as text"),
+    ],
+)
+def test_more_is_noticed(formula, words):
+    g = table()["g"]
+    data = table().assign(k=g % 3, t=(np.arange(120) % 4).astype(str), g="s" + g.astype(str))
+    assert words in " ".join(bm.ModelSpec(formula, data).noticed)
+
+
+def test_a_mixed_component_in_the_span_of_the_fixed_effects_is_noticed():
+    d = table()
+    X = np.column_stack([np.ones(120), d["x"], d["z"]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spec = bm.ModelSpec.from_arrays(d["y"], X, d["g"], exog_re=np.ones(120), exog_vc={"v": X[:, 1:]})
+        assert "both fixed and random" in " ".join(spec.noticed)
+        assert np.isnan(spec.fit().varcorr["variance"][1])
