@@ -76,7 +76,7 @@ def fit_likelihood(
         )
     at, slopes = here.evaluation, here.slopes
     confounded = identification.confounded_coefficients(
-        design, theta, problem.free, report.hessian, report.at_bound
+        design, theta, problem.free, here.variance_information(), report.at_bound
     )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
     result = assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)

@@ -10,8 +10,8 @@ from bimixed.design.fixed import ALIASED
 
 Bools = NDArray[np.bool_]
 
-CONFOUNDED = 1e-7
-"""Eigenvalue of the unit-diagonal Hessian below which a direction of θ counts as flat."""
+CONFOUNDED = 1e-9
+"""Eigenvalue of the unit-diagonal information below which a direction of variances counts as flat."""
 
 
 def unidentified_coefficients(cp: CrossProducts) -> dict[int, list[int]]:
@@ -64,13 +64,13 @@ def _cross_with_basis(cp: CrossProducts, place: int) -> Array:
 
 
 def confounded_coefficients(
-    design: Design, theta: Array, free: Bools, hessian: Array, at_bound: Bools
+    design: Design, theta: Array, free: Bools, information: Array, at_bound: Bools
 ) -> dict[int, list[int]]:
     """Random coefficients along whose variances the likelihood is flat at the optimum.
 
     Two groups with the same levels, say: only the sum of their variances is determined. Judged on the
-    unit-diagonal Hessian of the entries of θ in whose factor every T is regular (a singular T has
-    redundant entries, which is no lack of identification).
+    average information of the entries of H, which is singular exactly then, in the factors whose T is
+    regular (a singular T has redundant entries, which is no lack of identification).
     """
     regular, owner, start = np.zeros(len(theta), dtype=bool), [], 0
     bound = np.zeros(len(theta), dtype=bool)
@@ -83,10 +83,10 @@ def confounded_coefficients(
         owner += [(place, int(row)) for row in rows]
         start += len(rows)
     keep = regular[free]
-    curvature = np.diag(hessian)[keep]
+    curvature = np.diag(information)[keep]
     if len(curvature) == 0 or curvature.min() <= 0:
         return {}
-    scaled = hessian[np.ix_(keep, keep)] / np.sqrt(np.outer(curvature, curvature))
+    scaled = information[np.ix_(keep, keep)] / np.sqrt(np.outer(curvature, curvature))
     values, vectors = np.linalg.eigh(scaled)
     owners = [o for o, used in zip(owner, free & regular, strict=True) if used]
     found: dict[int, list[int]] = {}

@@ -8,6 +8,8 @@ nearly quadratic from afar, or those of T, where a variance of 0 is an ordinary 
 derivatives through H = TT' are added, so that a direction without variance has its true curvature.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bimixed.covariance import Array
@@ -16,7 +18,11 @@ from bimixed.likelihood.objective import Evaluation, Gradient, cross_times
 
 
 def average_information(
-    cp: CrossProducts, at: Evaluation, slopes: Gradient, reml: bool, of: str = "theta"
+    cp: CrossProducts,
+    at: Evaluation,
+    slopes: Gradient,
+    reml: bool,
+    whiteners: Sequence[Array] | None = None,
 ) -> Array:
     """Approximate second derivatives of the profiled deviance, (m, m).
 
@@ -27,11 +33,12 @@ def average_information(
     slopes : Gradient
         At the same θ.
     reml : bool
-    of : {"theta", "H"}
-        In the entries of T, or in those of H at the same places (an entry off the diagonal with its mirror).
+    whiteners : sequence of (K, K) arrays, optional
+        Without them, in the entries of θ. With B by place of the factor, in those of H̃ at the same places (an
+        entry off the diagonal with its mirror), H = B'H̃B.
     """
     m = len(slopes.theta)
-    by_place = _moves(cp, at, slopes, m, of)
+    by_place = _moves(cp, at, slopes, m, whiteners)
     chain, trailing = cross_times(cp, by_place)
     solution = at.factorization.solve(chain, trailing)
     products = np.zeros((m, m))
@@ -50,26 +57,30 @@ def average_information(
     wPw = wVw - links.T @ np.linalg.solve(at.information, links) if cp.p else wVw
     df = cp.n - cp.p if reml else cp.n
     hessian = wPw / at.sigma2 - np.outer(scores, scores) / (df * at.sigma2**2)
-    if of == "theta":
+    if whiteners is None:
         hessian += _through_H(cp, slopes, m)
     return 0.5 * (hessian + hessian.T)
 
 
-def _moves(cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, of: str) -> list[Array]:
+def _moves(
+    cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, whiteners: Sequence[Array] | None
+) -> list[Array]:
     """c_k with w_k = Z c_k: (∂H/∂parameter_k) Z'P y, (L, K, m) by place of the factor."""
     blocks, start = [], 0
     for place, template in enumerate(cp.templates):
         e, T = slopes.residual_scores[place], at.factorization.T[place]
         block = np.zeros((*e.shape, m))
-        eT = e @ T
+        eT = e @ T if whiteners is None else e @ whiteners[place].T
         for k, (r, c) in enumerate(zip(*template.positions, strict=True)):
-            if of == "theta":
+            if whiteners is None:
                 block[:, r, start + k] += eT[:, c]
                 block[:, :, start + k] += e[:, [r]] * T[:, c]
             else:
-                block[:, r, start + k] += e[:, c]
+                block[:, r, start + k] += eT[:, c]
                 if r != c:
-                    block[:, c, start + k] += e[:, r]
+                    block[:, c, start + k] += eT[:, r]
+        if whiteners is not None:
+            block = np.einsum("lam,ab->lbm", block, whiteners[place])
         blocks.append(block)
         start += template.n_theta
     return blocks

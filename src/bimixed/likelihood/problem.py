@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array, lower_factor
 from bimixed.crossproducts import CrossProducts
-from bimixed.design import Design
+from bimixed.design import Design, RandomFactor
 from bimixed.likelihood.information import average_information
 from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient
 from bimixed.likelihood.optimize import difference_hessian, newton_step
@@ -19,6 +19,8 @@ FLAT = 1e-6
 """Slopes of the deviance below this promise nothing."""
 GAIN = 1e-7
 """Least decrease of the deviance that counts as better."""
+COLLINEAR = 1e-12
+"""Least eigenvalue of the covariates' correlations at which they are made orthogonal."""
 LEAST_SHARE = 0.1
 """A step leaves at least this share of every variance."""
 WORST = 1e100
@@ -42,6 +44,8 @@ class Problem:
         Entries of θ that the data can identify; the others stay 0.
     diagonal : (m,) bool array
         Entries on the diagonal of T, which may not be negative.
+    whiteners : tuple of (K, K) arrays
+        B by place of the factor: covariates times B' are orthonormal within every block of T.
     """
 
     cp: CrossProducts
@@ -49,6 +53,7 @@ class Problem:
     scale: Array
     free: NDArray[np.bool_]
     diagonal: NDArray[np.bool_]
+    whiteners: tuple[Array, ...]
 
     def theta(self, x: Array) -> Array:
         theta = np.zeros(len(self.scale))
@@ -84,12 +89,11 @@ class Problem:
         if np.abs(self.coordinates(self.theta_of(T))[self.diagonal[self.free]]).min() < NEARLY_SINGULAR:
             return None
         slope = []
-        for template, G in zip(self.cp.templates, here.slopes.H, strict=True):
+        for template, G, B in zip(self.cp.templates, here.slopes.H, self.whiteners, strict=True):
             rows, cols = template.positions
-            slope.append(G[rows, cols] * np.where(rows == cols, 1.0, 2.0))
+            slope.append((B @ G @ B.T)[rows, cols] * np.where(rows == cols, 1.0, 2.0))
         gradient = np.concatenate(slope)[self.free]
-        information = average_information(self.cp, here.evaluation, here.slopes, self.reml, "H")
-        step, decrement = newton_step(gradient, information[np.ix_(self.free, self.free)])
+        step, decrement = newton_step(gradient, here.variance_information())
         full = np.zeros(len(self.free))
         full[self.free] = step
         return VariancePath(self, T, full, decrement)
@@ -159,7 +163,7 @@ class VariancePath:
     T : sequence of (K, K) arrays
         Where the path starts.
     step : (m,) array
-        Entries of Δ at the places of θ.
+        Entries of the whitened Δ at the places of θ.
     decrement : float
         Decrease of the deviance that a parabola promises.
     """
@@ -172,12 +176,15 @@ class VariancePath:
     def __call__(self, length: float) -> Array:
         """The optimiser's coordinates at α."""
         moved, start = [], 0
-        for template, T in zip(self.problem.cp.templates, self.T, strict=True):
+        places = zip(self.problem.cp.templates, self.T, self.problem.whiteners, strict=True)
+        for template, T, B in places:
             delta = template.factor(self.step[start : start + template.n_theta])
-            delta = delta + np.tril(delta, -1).T
+            delta = B.T @ (delta + np.tril(delta, -1).T) @ B
             new = T.copy()
             for block in template.sub_blocks():
                 half = T[block, block]
+                if not delta[block, block].any():  # not identified, or nowhere to go
+                    continue
                 inverse = np.linalg.inv(half)
                 values, vectors = np.linalg.eigh(inverse @ delta[block, block] @ inverse.T)
                 shares = np.clip(1.0 + length * values, LEAST_SHARE, None)
@@ -203,6 +210,12 @@ class At:
     def gradient(self) -> Array:
         free = self.problem.free
         return self.slopes.theta[free] / self.problem.scale[free]
+
+    def variance_information(self) -> Array:
+        """Average information on the entries of the whitened H that are free."""
+        p = self.problem
+        information = average_information(p.cp, self.evaluation, self.slopes, p.reml, p.whiteners)
+        return information[np.ix_(p.free, p.free)]
 
     def path(self) -> VariancePath | None:
         """The Newton step in variances."""
@@ -254,7 +267,7 @@ def make_problem(
     design: Design, cp: CrossProducts, reml: bool, unidentified: dict[int, list[int]]
 ) -> Problem:
     """The criterion of this design, in scaled coordinates."""
-    scale, free, diagonal = [], [], []
+    scale, free, diagonal, whiteners = [], [], [], []
     for place, factor in enumerate(design.factors):
         rows, cols = factor.template.positions
         size = factor.scales()
@@ -262,4 +275,20 @@ def make_problem(
         bad = unidentified.get(place, [])
         free.append(~(np.isin(rows, bad) | np.isin(cols, bad)))
         diagonal.append(factor.template.is_diagonal)
-    return Problem(cp, reml, np.concatenate(scale), np.concatenate(free), np.concatenate(diagonal))
+        whiteners.append(_whitener(factor))
+    return Problem(
+        cp, reml, np.concatenate(scale), np.concatenate(free), np.concatenate(diagonal), tuple(whiteners)
+    )
+
+
+def _whitener(factor: RandomFactor) -> Array:
+    """B = L⁻¹ with LL' the mean square of the covariates, block by block of T; else their sizes alone."""
+    size = factor.scales()
+    B = np.diag(1.0 / np.where(size > 0, size, 1.0))
+    for block in factor.template.sub_blocks():
+        if block.stop - block.start > 1:
+            scaled = factor.values[:, block] @ B[block, block]
+            gram = scaled.T @ scaled / len(scaled)
+            if np.linalg.eigvalsh(gram)[0] > COLLINEAR:
+                B[block, block] = np.linalg.inv(np.linalg.cholesky(gram)) @ B[block, block]
+    return B
