@@ -60,7 +60,7 @@ def test_results_index_like_the_response():
     y = d["y"].set_axis([f"row {i}" for i in range(len(d))])
     y.iloc[3] = np.nan
     X[5, 1] = np.nan
-    fit = bm.ModelSpec.from_arrays(y, X, d["g"]).fit()
+    fit = bm.ModelSpec.from_arrays(y, X, d["g"].to_numpy()).fit()
     assert fit.nobs == 238
     assert fit.resid.index.tolist() == [f"row {i}" for i in range(len(d)) if i not in (3, 5)]
     assert "2 left out" in str(fit.spec)

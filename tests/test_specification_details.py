@@ -283,3 +283,177 @@ def test_a_mixed_component_in_the_span_of_the_fixed_effects_is_noticed():
         spec = bm.ModelSpec.from_arrays(d["y"], X, d["g"], exog_re=np.ones(120), exog_vc={"v": X[:, 1:]})
         assert "both fixed and random" in " ".join(spec.noticed)
         assert np.isnan(spec.fit().varcorr["variance"][1])
+
+
+# --- what a first user tried ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ I(x - x.mean()) + (1 | g)",
+        "y ~ x.rank() + (1 | g)",
+        "y ~ z + (I(x - np.mean(x)) | g)",
+        "y ~ outside['x'] + (1 | g)",
+    ],
+)
+def test_functions_that_look_at_other_rows_can_not_be_predicted(formula):
+    data = table()
+    fit = bm.ModelSpec(formula, data, context={"outside": data, "np": np}).fit()
+    assert np.isfinite(fit.loglik)
+    with pytest.raises(bm.DataError, match=r"can't be encoded for new data.*center\(x\)"):
+        fit.predict(data.iloc[[0]])
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ center(x) + scale(z) + poly(x, 2) + (scale(x) | g)",
+        "y ~ np.sqrt(z) + I(x > 0) + bs(x, df=4) + (1 | g)",
+    ],
+)
+def test_functions_that_remember_can_be_predicted(formula):
+    data = table()
+    fit = bm.ModelSpec(formula, data).fit()
+    np.testing.assert_allclose(fit.predict(data.iloc[[5]])["estimate"], fit.fitted.iloc[[5]], rtol=1e-9)
+
+
+def test_series_of_other_rows_are_refused():
+    d = table()
+    shuffled = d.sample(frac=1.0, random_state=0)
+    X = np.column_stack([np.ones(120), d["x"]])
+    calls = [
+        lambda: bm.ModelSpec("y ~ x + (1 | g)", d, weights=shuffled["z"]),
+        lambda: bm.ModelSpec("y ~ x + (1 | g)", d, offset=shuffled["z"]),
+        lambda: bm.ModelSpec.from_groups("y ~ x", d, groups=shuffled["g"].rename("other")),
+        lambda: bm.ModelSpec.from_arrays(shuffled["y"], X, d["g"]),
+    ]
+    for call in calls:
+        with pytest.raises(bm.DataError, match="index is not that of the data"):
+            call()
+    assert bm.ModelSpec("y ~ x + (1 | g)", d, weights=d["z"]).design.weights is not None
+
+
+def test_labels_of_another_type_are_no_new_groups():
+    fit = bm.ModelSpec("y ~ x + (1 | g)", table()).fit()
+    new = table().iloc[:3].astype({"g": str})
+    for how in ("error", "population", "sample"):
+        with pytest.raises(bm.DataError, match="of another type in the new data: '0' was 0"):
+            fit.predict(new, new_levels=how)
+
+
+WRONG = {
+    "y ~ sqrt(z) + (1 | g)": "np.sqrt",
+    "y ~ x - mean(x) + (1 | g)": "takes out 'mean\\(x\\)'",
+    "y ~ x*z - x:zz + (1 | g)": "takes out 'x:zz'",
+    "y ~ 2*x + (1 | g)": r"I\(2 \* x\)",
+    "y ~ (c == 'p') + (1 | g)": r"I\(f == 'a'\)",
+    "y ~ x (1 | g)": r"A '\+' is missing",
+    "y ~ poly(x, 2, raw=TRUE) + (1 | g)": "True and False",
+    "d$y ~ x + (1 | g)": "without their table",
+    "y = x + (1 | g)": "not '='",
+    "y <- x + (1 | g)": "'~'",
+    ". ~ x + (1 | g)": "name the response",
+    "y ~ x + (1 | factor(c))": r"C\(x\)",
+    "y ~ x + (1 | as.factor(c))": r"C\(x\)",
+    "y ~ x %in% c + (1 | g)": "'a:b'",
+    "y ~ x + diag(x | g)": "Structured covariances",
+    "y ~ `1` + (1 | g)": "rename it",
+}
+
+
+@pytest.mark.parametrize("formula", WRONG)
+def test_habits_of_other_languages_are_answered(formula):
+    with pytest.raises(bm.FormulaError, match=WRONG[formula]):
+        bm.ModelSpec(formula, table())
+
+
+def test_terms_that_are_there_may_be_taken_out():
+    assert bm.ModelSpec("y ~ x*z - x:z + (1 | g)", table()).fixed == ("Intercept", "x", "z")
+    assert bm.ModelSpec("y ~ . - c + (z - 1 | g)", table()).fixed == ("Intercept", "x", "z")
+
+
+def test_contrasts_beside_an_intercept_are_those_of_statsmodels():
+    spec = bm.ModelSpec.from_groups("y ~ x", table(), "g", vc_formula={"s": "C(c, Sum)"})
+    assert spec.design.factors[0].is_mixed
+
+
+CALLS = {
+    "a number of draws": (lambda s, f: s.fit("nuts", draws=10.5), bm.FitError, "whole number"),
+    "no cores": (lambda s, f: s.fit("nuts", cores=0), bm.FitError, "cores is 0"),
+    "one row of scalars": (lambda s, f: f.predict({"x": 1.0, "g": 1}), bm.DataError, "single value"),
+    "no rows": (lambda s, f: f.predict(table().iloc[:0]), bm.DataError, "no rows"),
+    "random": (lambda s, f: f.predict(random=None), bm.DataError, "'all', 'none'"),
+    "two groups": (
+        lambda s, f: bm.ModelSpec.from_groups("y ~ x", table(), table()[["g", "c"]]),
+        bm.FormulaError,
+        "one column's name",
+    ),
+    "a list of priors": (
+        lambda s, f: bm.ModelSpec("y ~ x + (1 | g)", table(), priors=[1]),
+        bm.PriorError,
+        "priors is a list",
+    ),
+    "labels of lists": (
+        lambda s, f: bm.ModelSpec("y ~ x + (1 | id)", table().assign(id=[[1]] * 120)),
+        bm.DataError,
+        "can't be labels",
+    ),
+    "a prior by position": (lambda s, f: bm.Prior("normal", 0, 1), bm.PriorError, "mu=..., sigma=..."),
+    "no data": (lambda s, f: bm.ModelSpec("y ~ x + (1 | g)"), bm.ArgumentError, "formula and data"),
+    "no groups": (lambda s, f: bm.ModelSpec.from_groups("y ~ x", table()), bm.FormulaError, "groups is"),
+    "re_formula by position": (
+        lambda s, f: bm.ModelSpec.from_groups("y ~ x", table(), "g", "~ x"),
+        bm.ArgumentError,
+        "re_formula='~ x'",
+    ),
+    "weights in update": (lambda s, f: s.update(weights="z"), bm.ArgumentError, "arguments of ModelSpec"),
+    "seed": (
+        lambda s, f: s.simulate([1, 1], {"g": 1.0}, 1.0, seed=1),
+        bm.ArgumentError,
+        "random_seed",
+    ),
+    "alpha": (lambda s, f: f.conf_int(alpha=0.1), bm.ArgumentError, "level="),
+    "groups beside bars": (
+        lambda s, f: bm.ModelSpec("y ~ x + (1 | g)", table(), groups="g"),
+        bm.ArgumentError,
+        "in bars already",
+    ),
+    "text as response": (
+        lambda s, f: bm.ModelSpec.from_arrays(table()["y"].astype(str), np.ones(120), table()["g"]),
+        bm.DataError,
+        "not numeric",
+    ),
+    "groups without a part": (
+        lambda s, f: bm.ModelSpec.from_arrays(
+            table()["y"], np.ones(120), table()["g"], exog_vc={"v": np.eye(120)[:, :60]}
+        ),
+        bm.DataError,
+        "groups has no part",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_calls_that_make_no_sense_are_explained(case):
+    call, error, words = CALLS[case]
+    spec = bm.ModelSpec("y ~ x + (1 | g)", table())
+    with pytest.raises(error) as caught:
+        call(spec, spec.fit())
+    assert words in str(caught.value)
+
+
+def test_names_of_other_packages_are_answered():
+    fit = bm.ModelSpec("y ~ x + (1 | g)", table()).fit()
+    for name, ours in [("params", "fixef"), ("llf", "loglik"), ("random_effects", "ranef")]:
+        with pytest.raises(AttributeError, match=ours):
+            getattr(fit, name)
+    with pytest.raises(AttributeError, match="ModelSpec"):
+        _ = bm.lmer
+    assert not hasattr(fit, "nothing")
+
+
+def test_masked_values_are_missing():
+    d = table()
+    y = np.ma.masked_array(d["y"].to_numpy(), mask=np.arange(120) < 3)
+    assert bm.ModelSpec.from_arrays(y, np.ones(120), d["g"]).design.n == 117

@@ -25,6 +25,7 @@ from bimixed.exceptions import (
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.spec import ModelSpec
+from bimixed.vocabulary import MODULE_NAMES
 
 if TYPE_CHECKING:
     from bimixed import plots
@@ -59,4 +60,5 @@ def __getattr__(name: str) -> Any:
     """Load what imports matplotlib only when it is asked for."""
     if name == "plots":
         return import_module("bimixed.plots")
-    raise AttributeError(f"module 'bimixed' has no attribute {name!r}")
+    hint = f"; write {MODULE_NAMES[name]}" if name in MODULE_NAMES else ""
+    raise AttributeError(f"module 'bimixed' has no attribute {name!r}{hint}")

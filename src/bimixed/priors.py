@@ -67,7 +67,13 @@ class Prior:
     family: str
     parameters: dict[str, float]
 
-    def __init__(self, family: str, **parameters: float):
+    def __init__(self, family: str, *positional: float, **parameters: float):
+        if positional:
+            names = _PARAMETERS.get(family, ("name",))
+            raise PriorError(
+                f"Parameters of a prior are given by name: Prior({family!r}, "
+                f"{', '.join(f'{name}=...' for name in names)})."
+            )
         if family not in _PARAMETERS:
             close = difflib.get_close_matches(str(family).lower(), _PARAMETERS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -158,6 +164,11 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
     PriorError
         For a key that names nothing, or a family that doesn't suit the parameter.
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise PriorError(
+            f"priors is a {type(given).__name__}; give a dict of name and prior, "
+            "{'x': bm.Prior('normal', mu=0, sigma=1)}."
+        )
     given = dict(given or {})
     ladder = _ladder(design)
     known = {key for keys in ladder.values() for key in keys}

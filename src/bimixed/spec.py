@@ -13,7 +13,12 @@ from bimixed.formula import groups_formula, parse_formula, update_formula
 from bimixed.priors import Prior, known_names
 from bimixed.results import MixedModelResult
 from bimixed.specification import Specification
-from bimixed.vocabulary import refuse_foreign_arrays, refuse_foreign_fit, refuse_foreign_specification
+from bimixed.vocabulary import (
+    refuse_foreign_arrays,
+    refuse_foreign_fit,
+    refuse_foreign_specification,
+    refuse_unknown,
+)
 
 
 class ModelSpec(Specification):
@@ -62,9 +67,9 @@ class ModelSpec(Specification):
 
     def __init__(
         self,
-        formula: str,
-        data: Any,
-        *,
+        formula: str = "",
+        data: Any = None,
+        *positional: Any,
         priors: Mapping[str, Prior] | None = None,
         weights: Any = None,
         offset: Any = None,
@@ -72,7 +77,7 @@ class ModelSpec(Specification):
         context: Mapping[str, Any] | None = None,
         **unknown: Any,
     ):
-        refuse_foreign_specification(formula, data, unknown)
+        refuse_foreign_specification(formula, data, unknown, positional)
         if context is None:
             context = caller_names(formula, columns=column_names(data))
         recipe = {
@@ -96,10 +101,10 @@ class ModelSpec(Specification):
     @classmethod
     def from_groups(
         cls,
-        formula: str,
-        data: Any,
-        groups: Any,
-        *,
+        formula: str = "",
+        data: Any = None,
+        groups: Any = None,
+        *positional: Any,
         re_formula: str | None = None,
         vc_formula: Mapping[str, str] | None = None,
         priors: Mapping[str, Prior] | None = None,
@@ -147,7 +152,7 @@ class ModelSpec(Specification):
         >>> round(spec.fit("reml").loglik, 3)
         -871.814
         """
-        refuse_foreign_specification(formula, data, unknown)
+        refuse_foreign_specification(formula, data, unknown, positional, "from_groups")
         if context is None:
             context = caller_names(formula, re_formula, vc_formula, columns=column_names(data))
         name, extra = group_column(groups, data)
@@ -335,6 +340,7 @@ class ModelSpec(Specification):
         formula: str | None = None,
         data: Any = None,
         priors: Mapping[str, Prior] | None = None,
+        **unknown: Any,
     ) -> "ModelSpec":
         """A new specification with some parts changed.
 
@@ -361,6 +367,7 @@ class ModelSpec(Specification):
         >>> spec.update(". ~ . - (1 | Subject) + (Days | Subject)").formula
         'Reaction ~ Days + (Days | Subject)'
         """
+        refuse_unknown("update", unknown, ("formula", "data", "priors"))
         merged = {**self._given_priors, **(priors or {})}
         if formula is None and data is None:
             return _from_design(type(self), self.design, merged, self._recipe)

@@ -11,6 +11,7 @@ from bimixed.equation import equation
 from bimixed.formula import RandomTerm
 from bimixed.priors import Prior, Priors, resolve_priors
 from bimixed.simulation import simulate
+from bimixed.vocabulary import refuse_unknown
 
 
 class Specification:
@@ -33,9 +34,9 @@ class Specification:
     ) -> None:
         object.__setattr__(self, "design", design)
         object.__setattr__(self, "_recipe", recipe)
-        object.__setattr__(self, "_given_priors", dict(priors or {}))
         # defaults wait until a posterior or the user asks for them; given ones are checked at once
         object.__setattr__(self, "_priors", resolve_priors(design, priors) if priors else None)
+        object.__setattr__(self, "_given_priors", dict(priors or {}))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A ModelSpec can't be changed; make a new one.")
@@ -98,6 +99,7 @@ class Specification:
         sigma: float,
         n: int = 1,
         random_seed: int | None = None,
+        **unknown: Any,
     ) -> pd.DataFrame:
         """Responses of the specification's rows from given parameters.
 
@@ -131,6 +133,7 @@ class Specification:
         >>> spec.simulate({"Intercept": 250, "Days": 10}, {"Subject": 900}, 25, n=3, random_seed=1).shape
         (180, 3)
         """
+        refuse_unknown("simulate", unknown, ("fixef", "random_cov", "sigma", "n", "random_seed"))
         return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
 
     def __str__(self) -> str:

@@ -45,7 +45,13 @@ FIT = (
 PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed")
 
 
-def refuse_foreign_specification(formula: Any, data: Any, unknown: Mapping[str, Any]) -> None:
+def refuse_foreign_specification(
+    formula: Any,
+    data: Any,
+    unknown: Mapping[str, Any],
+    positional: tuple[Any, ...] = (),
+    where: str = "ModelSpec",
+) -> None:
     """Explain arguments that belong to statsmodels, bambi or lme4, and ones in the wrong place.
 
     Raises
@@ -53,13 +59,35 @@ def refuse_foreign_specification(formula: Any, data: Any, unknown: Mapping[str, 
     ArgumentError
         With the line translated.
     """
+    if positional:
+        raise ArgumentError(
+            f"{where} takes {'formula, data, groups' if where == 'from_groups' else 'formula, data'} in this "
+            "order, everything else by name, such as weights='w' or re_formula='~ x'."
+        )
     if isinstance(data, str) and not isinstance(formula, str):
         raise ArgumentError("The formula comes first, then the data: ModelSpec('y ~ x + (1 | g)', data).")
     groups = {name: unknown[name] for name in ("groups", "re_formula", "vc_formula") if name in unknown}
     if groups and isinstance(formula, str):
         raise ArgumentError(_groups_translated(formula, groups))
+    known = (*SPECIFICATION, *(("groups", "re_formula", "vc_formula") if where == "from_groups" else ()))
     for name, value in unknown.items():
-        raise ArgumentError(_advice(name, value, _SPECIFICATION, SPECIFICATION, "ModelSpec"))
+        raise ArgumentError(_advice(name, value, _SPECIFICATION, known, where))
+    if formula == "" or data is None:
+        raise ArgumentError(
+            f"{where} needs a formula and data: {where}('y ~ x"
+            + (" + (1 | g)', data)." if where == "ModelSpec" else "', data, groups='g').")
+        )
+
+
+def refuse_unknown(where: str, unknown: Iterable[str], known: tuple[str, ...]) -> None:
+    """Explain arguments that a function doesn't have.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for name in unknown:
+        raise ArgumentError(_advice(name, None, _OTHERS, known, where))
 
 
 def refuse_foreign_arrays(unknown: Iterable[str]) -> None:
@@ -92,6 +120,11 @@ def _groups_translated(formula: str, given: Mapping[str, Any]) -> str:
     line = f"ModelSpec.from_groups({formula!r}, data{arguments})"
     message = f"{' and '.join(given)} belong to from_groups: write {line}"
     groups = given.get("groups")
+    if "|" in formula:
+        return (
+            f"The formula has its random effects in bars already, so leave {' and '.join(given)} out; or "
+            f"take the bars out and write ModelSpec.from_groups(formula, data{arguments})."
+        )
     if isinstance(groups, str) and given.get("vc_formula") is None:
         lhs = str(given.get("re_formula") or "1").strip().removeprefix("~").strip()
         group = groups if groups.isidentifier() else f"`{groups}`"
@@ -139,8 +172,16 @@ _SPECIFICATION = {
     "exog_vc": "Arrays go to ModelSpec.from_arrays(endog, exog, groups, exog_re=..., exog_vc=...).",
     "random": "Write the random effects with bars, 'y ~ x + (1 + x | g)', or use ModelSpec.from_groups.",
     "group": "Write ModelSpec('y ~ x + (1 | g)', data), or ModelSpec.from_groups('y ~ x', data, groups='g').",
+    "contrasts": "Write contrasts in the formula: C(f, Sum), C(f, contr.treatment('level')).",
     "prior": "Write ModelSpec(formula, data, priors={{'x': bm.Prior('normal', mu=0, sigma=1)}}).",
     "method": "It is an argument of fit: ModelSpec(formula, data).fit(method='reml').",
+}
+_OTHERS = {
+    "seed": "Write random_seed=.",
+    "nsim": "Write n=.",
+    "alpha": "Write level=0.95 for alpha=0.05.",
+    "weights": "Weights and offset are arguments of ModelSpec; make a new specification.",
+    "offset": "Weights and offset are arguments of ModelSpec; make a new specification.",
 }
 _FIT = {
     "reml": "Write spec.fit('reml') for reml=True, spec.fit('ml') for reml=False (given: {value}).",
@@ -180,3 +221,35 @@ _PREDICT = {
     "kind": "Write interval='confidence' for the mean and interval='prediction' for a new response.",
     "alpha": "Write fit.predict(new_data, interval='confidence', level=1 - alpha) (alpha given: {value}).",
 }
+
+RESULT_NAMES = {
+    "params": "fixef['estimate']",
+    "fe_params": "fixef['estimate']",
+    "bse": "fixef['std_error']",
+    "bse_fe": "fixef['std_error']",
+    "pvalues": "coef_table()['p_value']",
+    "tvalues": "coef_table()['statistic']",
+    "random_effects": "ranef",
+    "random_effects_cov": "ranef_sd",
+    "cov_re": "random_cov",
+    "vcomp": "varcorr",
+    "scale": "sigma ** 2",
+    "llf": "loglik",
+    "fittedvalues": "fitted",
+    "residuals": "resid",
+    "converged": "diagnostics.converged",
+    "idata": "posterior",
+    "cov_params": "vcov",
+    "logLik": "loglik",
+    "AIC": "aic",
+    "BIC": "bic",
+}
+"""Attributes of other packages' results → ours."""
+MODULE_NAMES = {
+    "lmer": "ModelSpec('y ~ x + (1 | g)', data).fit()",
+    "mixedlm": "ModelSpec.from_groups('y ~ x', data, groups='g').fit()",
+    "MixedLM": "ModelSpec.from_arrays(endog, exog, groups).fit()",
+    "Model": "ModelSpec('y ~ x + (1 | g)', data).fit('nuts')",
+    "from_formula": "ModelSpec.from_groups('y ~ x', data, groups='g')",
+}
+"""Functions of other packages → ours."""

@@ -74,7 +74,6 @@ def test_a_missing_label_is_not_a_new_group():
     [
         ("radon.csv", ["str", "pandas.read_csv"]),
         (np.ones((5, 2)), ["ndarray", "pandas.DataFrame(data"]),
-        (None, ["NoneType"]),
         ({"y": [1.0, 2.0], "x": [1.0], "f": ["a", "b"], "g": [1, 2]}, ["different lengths", "'x': 1"]),
         ({k: v.iloc[::-1] if k == "x" else v for k, v in table().items()}, ["different indexes"]),
         (table().iloc[:0], ["no rows"]),

@@ -1,6 +1,7 @@
 """Design and priors → the common result, by NUTS."""
 
 import time
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,12 @@ def fit_nuts(
     progress : bool
     """
     began = time.perf_counter()
-    for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
-        if value < least:
-            raise FitError(f"{name} is {value}; it must be at least {least}.")
+    counts = {"draws": (draws, 4), "tune": (tune, 1), "chains": (chains, 1)}
+    if cores is not None:
+        counts["cores"] = (cores, 1)
+    for name, (value, least) in counts.items():
+        if not isinstance(value, Integral) or value < least:
+            raise FitError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
     if target_accept is not None and not 0.0 < target_accept < 1.0:
         raise FitError(f"target_accept is {target_accept}; it is a probability such as 0.95.")
     _check_seed(random_seed)

@@ -118,7 +118,10 @@ def sparse_entries(given: Any, place: str, n: int) -> sp.coo_array:
         try:
             given = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError(f"{place} is not numeric ({error}); give a matrix of numbers.") from error
+            raise DataError(
+                f"{place} is not numeric ({error}); give a matrix of numbers, for labels "
+                "pandas.get_dummies(labels)."
+            ) from error
         given = given[:, None] if given.ndim == 1 else given
     if given.ndim != 2 or given.shape[0] != n:
         raise DataError(f"{place} has shape {given.shape}; its rows must be the {n} rows of the data there.")

@@ -12,7 +12,7 @@ from bimixed.design.array_components import Component, read_components
 from bimixed.design.array_encoding import ArrayEncoding
 from bimixed.design.design import Design
 from bimixed.design.fixed import independent_columns
-from bimixed.design.frame import Frame
+from bimixed.design.frame import Frame, require_aligned
 from bimixed.design.grouping import Grouping, make_grouping
 from bimixed.design.levels import check_levels
 from bimixed.design.random_effects import RandomFactor, component_rows
@@ -41,6 +41,10 @@ def array_design(
     DataError
         Naming the argument, the cause and the remedy.
     """
+    if isinstance(endog, pd.Series | pd.DataFrame):
+        given = {"exog": exog, "groups": groups, "exog_re": exog_re, "weights": weights, "offset": offset}
+        for name, values in given.items():
+            require_aligned(values, name, endog.index)
     y = _column(endog, "endog")
     n = len(y)
     X, names = _matrix(exog, "exog", n, fixef_names, "fixef_names", "x")
@@ -50,6 +54,12 @@ def array_design(
         exog_re = np.ones(n)
     if exog_re is not None and groups is None:
         raise DataError("exog_re needs groups: one label for each row, whose levels have the effects.")
+    whole = isinstance(exog_vc, Mapping) and not any(isinstance(v, Mapping) for v in exog_vc.values())
+    if groups is not None and exog_re is None and whole and components and len(pd.unique(labels)) > 1:
+        raise DataError(
+            "groups has no part in the model: the components are matrices for all rows, and there is no "
+            "exog_re. Leave groups out, or add exog_re=numpy.ones(n) for a random intercept."
+        )
     if exog_re is None and not components:
         raise DataError(
             "The model has no random effects: give groups (a random intercept), exog_re, or exog_vc."
@@ -93,9 +103,21 @@ def array_design(
     )
 
 
+def _numbers(values: Any) -> Array:
+    """Values as floats; masked ones are missing, and text, booleans and complex numbers no numbers."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    plain = np.asarray(values)
+    if plain.dtype.kind == "c":
+        raise TypeError("complex numbers")
+    if plain.dtype.kind in "USO" and any(isinstance(v, str) for v in plain.ravel()[:1]):
+        raise TypeError("text")
+    return np.asarray(plain, dtype=np.float64)
+
+
 def _column(values: Any, name: str, n: int | None = None) -> Array:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = _numbers(values)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} is not numeric ({error}); give numbers.") from error
     if array.ndim == 2 and array.shape[1] == 1:
@@ -113,7 +135,7 @@ def _matrix(
     if sp.issparse(values):
         values = values.toarray()
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = _numbers(values)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{role} is not numeric ({error}); encode categories as 0/1 columns, or use a formula."
@@ -153,6 +175,13 @@ def _group_labels(groups: Any, n: int) -> tuple[str, Any, pd.DataFrame]:
     """Name of the groups, label of each row, and a table with them."""
     if groups is None:
         return "groups", None, pd.DataFrame(index=pd.RangeIndex(n))
+    if isinstance(groups, pd.DataFrame) and groups.shape[1] == 1:
+        groups = groups.iloc[:, 0]
+    if isinstance(groups, str):
+        raise DataError(
+            "groups is a column's name, but arrays have no columns; give the labels, data['g'], or use "
+            "from_groups(formula, data, groups='g')."
+        )
     key = groups.name if isinstance(groups, pd.Series) and groups.name is not None else "groups"
     labels = groups.array if isinstance(groups, pd.Series) else np.asarray(groups)
     if np.ndim(labels) != 1 or len(labels) != n:

@@ -69,6 +69,8 @@ def build_design(
     wanted = _wanted_columns(formula, available, roles, context)
     frames.require_columns(available, wanted)
     table = frames.to_pandas(data, [name for name in wanted if name not in extra])
+    for name, value in {**roles, **extra}.items():
+        frames.require_aligned(value, name, table.index)
     table = frames.with_columns(table, {name: extra[name] for name in wanted if name in extra})
     arrays = {
         role: _as_array(value, role, len(table))
@@ -111,6 +113,7 @@ def build_design(
             weights_column=weights if isinstance(weights, str) else None,
             offset_column=offset if isinstance(offset, str) else None,
             has_offset_array="offset" in arrays,
+            table=frame.table,
         ),
         weights_column=weights if isinstance(weights, str) else None,
     )

@@ -47,7 +47,9 @@ def resolve_component(term: RandomTerm, table: pd.DataFrame, context: Mapping[st
     constant = group_column(term.group[0], table, context, {}).nunique() == 1
     group = () if constant else term.group
     terms = list(component_part(term).parsed)
-    _refuse_contrasts(term, [factor.expr for t in terms for factor in t.factors])
+    factors = [factor for t in terms for factor in t.factors]
+    if not any(factor.eval_method is Factor.EvalMethod.LITERAL for factor in factors):
+        _refuse_contrasts(term, [factor.expr for factor in factors])
     atoms: list[str] = []
     slopes: list[str] = []
     if len(terms) != 1:

@@ -17,6 +17,9 @@ from bimixed.design.rows import LevelRows, RandomRows
 from bimixed.design.weights import positive_weights
 from bimixed.exceptions import DataError
 
+CHECKED = 500
+"""Fitted rows that are encoded again to see whether functions remember what they need."""
+
 
 @dataclass(frozen=True)
 class NewRows:
@@ -72,6 +75,8 @@ class FormulaEncoding:
     weights_column, offset_column : str or None
     has_offset_array : bool
         Whether the fit's offset was an array, which new data can't have.
+    table : pandas.DataFrame
+        The fitted rows.
     """
 
     parts: Mapping[str, EncodedPart]
@@ -81,6 +86,7 @@ class FormulaEncoding:
     weights_column: str | None
     offset_column: str | None
     has_offset_array: bool
+    table: pd.DataFrame
 
     def encode(self, new_data: Any, keys: tuple[str, ...]) -> NewRows:
         """Encode new rows as the fitted ones were; of the random part only ``keys``.
@@ -90,6 +96,7 @@ class FormulaEncoding:
         DataError
             If a column is missing or a value can't be used.
         """
+        self._require_row_wise(keys)
         available = frames.column_names(new_data)
         wanted = self._wanted_columns(available, keys)
         frames.require_columns(available, wanted)
@@ -102,6 +109,8 @@ class FormulaEncoding:
                     "Fill or drop these rows; for a group whose label is unknown "
                     "predict with random='none'."
                 )
+        if len(table) == 0:
+            raise DataError("The new data have no rows; give at least one.")
         index = table.index
         table = frames.plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0)
         return NewRows(
@@ -112,21 +121,53 @@ class FormulaEncoding:
             index=index,
         )
 
-    def _wanted_columns(self, available: list[str], keys: tuple[str, ...]) -> dict[str, str]:
+    def _require_row_wise(self, keys: tuple[str, ...]) -> None:
+        """Refuse parts that come out differently when only some of the fitted rows are encoded.
+
+        A function that looks at the whole column (a mean, a rank) remembers nothing, and would silently
+        give other columns for new rows.
+        """
+        rows = np.arange(len(self.table))[1::2][:CHECKED]
+        some = self.table.iloc[rows].reset_index(drop=True)
+        for name, part in self.parts.items():
+            own = name.startswith(("fixed", "offset")) or any(
+                isinstance(encoder := self.factors[key], TermsEncoder) and name in encoder.parts
+                for key in keys
+            )
+            if not own or not matrices.has_python(part.part):
+                continue
+            try:
+                again = matrices.encode_part(part, some, self.context)
+                same = np.allclose(again, part.values[rows], rtol=1e-9, atol=1e-12)
+            except DataError:
+                same = False
+            if not same:
+                raise DataError(
+                    f"{part.place}, '{part.part.text.removeprefix('1 + ')}', can't be encoded for new data: "
+                    "a function in it looks at the other rows (a mean, a rank, a lag) or at data beside the "
+                    "table, and would give something else for new ones. Use center(x) or scale(x), which "
+                    "remember, or make it a column of both tables."
+                )
+
+    def _part_names(self, keys: tuple[str, ...]) -> list[str]:
+        """Parts that new rows need."""
         names = ["fixed", *(k for k in self.parts if k.startswith("offset"))]
+        for key in keys:
+            encoder = self.factors[key]
+            names += encoder.parts if isinstance(encoder, TermsEncoder) else ()
+        return names
+
+    def _wanted_columns(self, available: list[str], keys: tuple[str, ...]) -> dict[str, str]:
         parts: dict[str, Part] = {}
         groups: dict[str, str] = {}
         for key in keys:
             encoder = self.factors[key]
-            if isinstance(encoder, TermsEncoder):
-                names += encoder.parts
-                grouping: Grouping | None = encoder.grouping
-            else:
+            grouping: Grouping | None = encoder.grouping
+            if isinstance(encoder, ComponentEncoder):
                 parts[f"component {key}"] = encoder.part
-                grouping = encoder.grouping
             if grouping is not None:
                 groups |= dict.fromkeys(grouping.columns, key)
-        for name in names:
+        for name in self._part_names(keys):
             parts[name] = self.parts[name].part
         known = sorted({*available, *self.columns})
         wanted = matrices.required_columns(parts, known, self.context)

@@ -1,4 +1,4 @@
-"""Python expressions in formulas: the names they use, what they may not hold, and R's functions in them."""
+"""Python expressions in formulas: the names they use, and what they may not hold."""
 
 import ast
 import re
@@ -11,6 +11,7 @@ from formulaic.utils.layered_mapping import LayeredMapping
 from formulaic.utils.stateful_transforms import stateful_eval
 
 from bimixed.exceptions import FormulaError
+from bimixed.formula.habits import remedy
 from bimixed.formula.scanner import without_backticks
 
 
@@ -68,31 +69,8 @@ def evaluate_expression(
         return stateful_eval(expression, names, None, state, None)
     except Exception as error:
         raise FormulaError(
-            f"The group '{expression}' can't be evaluated: {clean(error)}. "
-            "Check the spelling and the types of the columns it names."
+            f"The group '{expression}' can't be evaluated: {clean(error)}. {remedy(expression)}"
         ) from error
-
-
-_IN_R = {
-    "factor": "In place of factor(x) write C(x).",
-    "as.factor": "In place of as.factor(x) write C(x).",
-    "relevel": "For another reference level write C(x, contr.treatment('level')).",
-    "s": "For a smooth of x write cr(x, df=5) (natural cubic spline) or bs(x, df=5).",
-    "ns": "For a natural cubic spline write cr(x, df=4).",
-    "cbind": "A response is one column; bring measurements in several columns into long format: "
-    "data.melt(id_vars=[...], var_name='time', value_name='y').",
-    "ifelse": "In place of ifelse(test, a, b) write np.where(test, a, b).",
-    "as.numeric": "In place of as.numeric(x) write x.astype(float).",
-    "interaction": "In place of interaction(a, b) write a:b.",
-}
-"""Functions of R, and what to write."""
-
-
-def remedy(text: str) -> str:
-    for name, remedy in _IN_R.items():
-        if re.search(rf"(?<![\w.]){re.escape(name)}\(", text):
-            return remedy
-    return "Check the spelling and the types of the columns it names."
 
 
 def clean(error: Exception) -> str:

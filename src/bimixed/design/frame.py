@@ -78,6 +78,11 @@ def _from_mapping(data: Mapping[str, Any], columns: list[str]) -> pd.DataFrame:
             "The columns of the data are Series with different indexes, which don't say which values belong "
             "to one row. Put them into a DataFrame first, or give arrays (.to_numpy())."
         )
+    scalars = [name for name in columns if np.ndim(data[name]) == 0]
+    if scalars:
+        raise DataError(
+            f"Column {scalars[0]!r} of the data is a single value; give a list with one value per row."
+        )
     lengths = {name: np.size(data[name]) for name in columns}
     if len(set(lengths.values())) > 1:
         raise DataError(
@@ -89,6 +94,20 @@ def _from_mapping(data: Mapping[str, Any], columns: list[str]) -> pd.DataFrame:
 
 def _column_values(values: Any) -> Any:
     return values.array if isinstance(values, pd.Series) else values
+
+
+def require_aligned(values: Any, name: str, index: pd.Index) -> None:
+    """Refuse a Series whose index says that its values belong to other rows.
+
+    Raises
+    ------
+    DataError
+    """
+    if isinstance(values, pd.Series | pd.DataFrame) and not values.index.equals(index):
+        raise DataError(
+            f"{name} is a {type(values).__name__} whose index is not that of the data. Give it with the same "
+            "index in the same order, or its values alone (.to_numpy()) if they are in the order of the rows."
+        )
 
 
 def with_columns(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:

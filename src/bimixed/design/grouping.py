@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bimixed.design import expressions
+from bimixed.design.frame import shown_label
 from bimixed.design.rows import Ints
 from bimixed.exceptions import DataError
 
@@ -37,12 +38,17 @@ class Grouping:
     combined: NDArray[np.int64]
     states: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        return ":".join(self.columns)
+
     def codes(self, table: pd.DataFrame, context: Mapping[str, Any]) -> Ints:
         """Level of each row of new data, -1 where it was never seen."""
         number = np.zeros(len(table), dtype=np.int64)
         unseen = np.zeros(len(table), dtype=bool)
         for column, levels in zip(self.group_values(table, context), self.column_levels, strict=True):
             codes = levels.get_indexer(pd.Index(column.to_numpy()))
+            _refuse_other_type(self.key, levels, column[codes < 0])
             unseen |= codes < 0
             number = number * len(levels) + codes
         place = np.searchsorted(self.combined, number)
@@ -60,6 +66,19 @@ class Grouping:
 
     def group_values(self, table: pd.DataFrame, context: Mapping[str, Any]) -> list[pd.Series]:
         return [group_column(atom, table, context, dict(self.states.get(atom, {}))) for atom in self.columns]
+
+
+def _refuse_other_type(key: str, levels: pd.Index, unseen: pd.Series) -> None:
+    """1 and '1' are two labels, but hardly two groups."""
+    if len(unseen) == 0:
+        return
+    known = dict(zip(levels.astype(str), levels, strict=True))
+    alike = next((label for label in pd.unique(unseen) if str(label) in known), None)
+    if alike is not None:
+        raise DataError(
+            f"Labels of group {key!r} are of another type in the new data: {shown_label(alike)} was "
+            f"{shown_label(known[str(alike)])} in the fitted data. Convert the column to what it was."
+        )
 
 
 def make_grouping(
@@ -125,7 +144,13 @@ def _factorize(name: str, column: pd.Series) -> tuple[Ints, pd.Index]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         return column.cat.codes.to_numpy().astype(np.intp), column.cat.categories
-    codes, found = pd.factorize(column)
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError as error:
+        raise DataError(
+            f"The group {name!r} holds values of type {type(column.iloc[0]).__name__}, which can't be "
+            "labels; give every row one text, number or date."
+        ) from error
     levels = pd.Index(found)
     try:
         order = levels.argsort()

@@ -22,8 +22,11 @@ def group_column(groups: Any, data: Any) -> tuple[str, dict[str, Any]]:
     """
     if isinstance(groups, str):
         return groups, {}
-    names = isinstance(groups, list | tuple) and len(groups) < 20 and isinstance(groups[0], str)
-    if groups is None or names:
+    if isinstance(groups, pd.DataFrame) and groups.shape[1] == 1:
+        groups = groups.iloc[:, 0]
+    several = isinstance(groups, pd.DataFrame) or np.ndim(groups) == 0
+    several |= isinstance(groups, list | tuple) and len(groups) < 20 and isinstance(groups[0], str)
+    if several:
         raise FormulaError(
             "groups is one column's name, or an array with a label for each row; for several grouping "
             "columns name them as components: groups of ones and "

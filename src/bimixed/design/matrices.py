@@ -22,9 +22,10 @@ from formulaic.parser.types import ASTNode, Factor
 from formulaic.transforms import TRANSFORMS
 
 from bimixed.covariance import Array
-from bimixed.design.expressions import clean, names_in_python, refuse_exclusive_or, remedy
+from bimixed.design.expressions import clean, names_in_python, refuse_exclusive_or
 from bimixed.design.materializer import materialize
 from bimixed.exceptions import BimixedError, DataError, FormulaError
+from bimixed.formula.habits import remedy
 
 MOST_TERMS = 10_000
 """Formulas that multiply out to more terms would take hours, and no data would be enough for them."""
@@ -49,6 +50,7 @@ class Part:
             ) from error
         for expression in _python_expressions(parsed):
             refuse_exclusive_or(expression, self.place)
+        _refuse_idle_minus(self)
         return parsed
 
 
@@ -92,6 +94,31 @@ def _number_of_terms(text: str) -> float:
     return counts[id(root)]
 
 
+def _refuse_idle_minus(part: Part) -> None:
+    """A term taken out that isn't there: arithmetic was meant, or a name misspelt."""
+    root = DefaultFormulaParser().get_ast(part.text)
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, ASTNode):
+            continue
+        stack += list(node.args)
+        if node.operator.symbol != "-" or len(node.args) != 2:
+            continue
+        there, out = (_terms_of(arg) for arg in node.args)
+        idle = [term for term in out if term not in there and term not in ("0", "1")]
+        if idle:
+            raise FormulaError(
+                f"{part.place}, '{part.text.removeprefix('1 + ')}', takes out {idle[0]!r}, which isn't "
+                "there. In a formula '-' leaves a term out; for arithmetic write I(...), to centre center(x)."
+            )
+
+
+def _terms_of(node: Any) -> list[str]:
+    terms = node.to_terms()
+    return [str(term) for term in terms] if not isinstance(terms, tuple) else []
+
+
 def powers_of_columns(part: Part) -> list[tuple[str, str]]:
     """Single columns raised to a power by a formula's operator: (name, power)."""
     root = DefaultFormulaParser().get_ast(part.text)
@@ -104,6 +131,11 @@ def powers_of_columns(part: Part) -> list[tuple[str, str]]:
             found.append((str(node.args[0]), str(node.args[1])))
         stack += list(node.args)
     return found
+
+
+def has_python(part: Part) -> bool:
+    """Whether a part calls anything."""
+    return bool(_python_expressions(part.parsed))
 
 
 def plain_columns_of(part: Part) -> list[str]:
@@ -275,9 +307,10 @@ def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:
     name = part.names[column]
     rows = index[~np.isfinite(values[:, column])]
     shown = ", ".join(str(r) for r in rows[:5]) + (", …" if len(rows) > 5 else "")
+    cause = "A logarithm takes positive numbers only. " if "log" in name else ""
     raise DataError(
         f"{name!r} ({part.place}) is {values[row, column]} in {len(rows)} row(s): {shown}. "
-        "Correct or drop these rows (a logarithm of 0 or of a negative number is a usual cause)."
+        f"{cause}Correct or drop these rows."
     )
 
 

@@ -4,6 +4,7 @@ import ast
 
 from bimixed.exceptions import FormulaError
 from bimixed.formula import scanner
+from bimixed.formula.habits import remedy
 from bimixed.formula.scanner import Piece
 
 Group = tuple[str, ...]
@@ -66,7 +67,7 @@ def _atom(text: str, piece: Piece) -> str:
         text,
         piece.position,
         "A group is a column, or columns joined by ':' or '/' ('(1 | a:b)', '(1 | a/b)'), or a function "
-        "of columns ('(1 | round(age))'). Names with spaces go in backticks.",
+        f"of columns ('(1 | round(age))'). Names with spaces go in backticks. {remedy(name)}",
         len(name),
     )
 

@@ -13,6 +13,7 @@ import re
 from bimixed.exceptions import FormulaError
 from bimixed.formula import scanner
 from bimixed.formula.groups import parse_groups
+from bimixed.formula.habits import refuse_habits
 from bimixed.formula.scanner import Piece
 from bimixed.formula.terms import Formula, RandomTerm
 
@@ -43,7 +44,12 @@ def parse_formula(text: str) -> Formula:
         raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not a {type(text).__name__}.")
     text = text.replace("\n", " ")  # a formula written over several lines
     scanner.check_balanced(text)
+    refuse_habits(text)
     response, right = _sides(text)
+    if response.text == ".":
+        raise FormulaError.at(
+            text, response.position, "'.' on the left stands for nothing; name the response."
+        )
     fixed: list[tuple[str, str]] = []
     random: list[RandomTerm] = []
     offsets: list[str] = []

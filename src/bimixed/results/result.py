@@ -22,7 +22,7 @@ from bimixed.results.rows import (
     random_part,
 )
 from bimixed.results.uncertainty import Draws, Uncertainty
-from bimixed.vocabulary import refuse_foreign_predict
+from bimixed.vocabulary import RESULT_NAMES, refuse_foreign_predict, refuse_unknown
 
 
 @dataclass(frozen=True, repr=False)
@@ -364,7 +364,7 @@ class MixedModelResult:
             self.design, self.estimates, self.uncertainty, level, self.likelihood is not None
         )
 
-    def conf_int(self, level: float = 0.95, method: Literal["wald"] = "wald") -> pd.DataFrame:
+    def conf_int(self, level: float = 0.95, method: Literal["wald"] = "wald", **unknown: Any) -> pd.DataFrame:
         """Limits for fixed effects, sds, correlations and sigma.
 
         Parameters
@@ -381,9 +381,16 @@ class MixedModelResult:
             ``lower``, ``upper``; rows named like coefficients, ``sd_<group>[<coefficient>]``,
             ``corr_<group>[<a>,<b>]`` and ``sigma``.
         """
+        refuse_unknown("conf_int", unknown, ("level", "method"))
         if method != "wald":
             raise DataError(f"method is {method!r}; only 'wald' is available in this version.")
         return tables.interval_table(self.design, self.uncertainty, level)
+
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for names that a result doesn't have."""
+        ours = RESULT_NAMES.get(name)
+        hint = f"; write fit.{ours}" if ours else ""
+        raise AttributeError(f"A result has no {name!r}{hint}.")
 
     # --- printing --------------------------------------------------------------------------
 

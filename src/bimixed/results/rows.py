@@ -47,6 +47,8 @@ def included_groups(design: Design, random: Any) -> tuple[str, ...]:
         if random == "none":
             return ()
         random = [random]
+    if not isinstance(random, list | tuple | set):
+        raise DataError(f"random is {random!r}; use 'all', 'none' or a list of groups from {list(keys)}.")
     unknown = [key for key in random if key not in keys]
     if unknown:
         raise DataError(
