@@ -457,3 +457,38 @@ def test_masked_values_are_missing():
     d = table()
     y = np.ma.masked_array(d["y"].to_numpy(), mask=np.arange(120) < 3)
     assert bm.ModelSpec.from_arrays(y, np.ones(120), d["g"]).design.n == 117
+
+
+def test_dirty_numbers_are_noticed():
+    d = table()
+    text = d["x"].round(3).astype(str)
+    for dirty in (text.where(d.index > 3, "?"), text.str.replace(".", ",")):
+        noticed = " ".join(bm.ModelSpec("y ~ x + (1 | g)", d.assign(x=dirty)).noticed)
+        assert "Column 'x' is text with" in noticed
+        assert "to_numeric" in noticed
+    assert bm.ModelSpec("y ~ c + (1 | g)", d).noticed == ()
+
+
+def test_no_intercept_in_re_formula_beside_components():
+    given = {"vc_formula": {"g": "0 + C(g)", "c": "0 + C(c)"}}
+    first = bm.ModelSpec.from_groups("y ~ x", table(), np.ones(120), **given).fit()
+    second = bm.ModelSpec.from_groups("y ~ x", table(), np.ones(120), re_formula="0", **given).fit()
+    assert first.loglik == second.loglik
+
+
+def test_more_messages():
+    d = table()
+    fit = bm.ModelSpec("y ~ I(x > 0) + (1 | g)", d).fit()
+    calls = [
+        (lambda: bm.ModelSpec.from_groups("y ~ x", d, "g/c"), "names one column"),
+        (lambda: bm.ModelSpec("y ~ x + (1 | g)", d.set_index("g")), "reset_index"),
+        (lambda: bm.ModelSpec("y ~ x + (x0 | g)", d.assign(x0=0.0)), "0 in every row"),
+        (lambda: bm.ModelSpec("y ~ x + (1 | g)", d.assign(y=2 * d["x"] + d["g"])).fit(), "exactly"),
+        (lambda: fit.predict(d.rename(columns={"x": "u"})), "No column 'x'"),
+    ]
+    for call, words in calls:
+        with pytest.raises(bm.BimixedError, match=words):
+            call()
+    levels = bm.ModelSpec("y ~ C(k) + (1 | g)", d.assign(k=d["g"] % 4)).fit()
+    with pytest.raises(bm.DataError, match=r"\{7\}"):
+        levels.predict(d.iloc[:1].assign(k=7))

@@ -67,7 +67,7 @@ def build_design(
     formula = expand_wildcard(formula, available, [c for c in roles.values() if isinstance(c, str)])
     # Step 1: which columns, which rows
     wanted = _wanted_columns(formula, available, roles, context)
-    frames.require_columns(available, wanted)
+    frames.require_columns(available, wanted, frames.index_names(data))
     table = frames.to_pandas(data, [name for name in wanted if name not in extra])
     for name, value in {**roles, **extra}.items():
         frames.require_aligned(value, name, table.index)

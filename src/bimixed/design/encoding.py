@@ -99,7 +99,7 @@ class FormulaEncoding:
         self._require_row_wise(keys)
         available = frames.column_names(new_data)
         wanted = self._wanted_columns(available, keys)
-        frames.require_columns(available, wanted)
+        frames.require_columns(available, wanted, frames.index_names(new_data))
         table = frames.to_pandas(new_data, wanted)
         for name in table.columns:
             if table[name].isna().any():

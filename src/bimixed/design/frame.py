@@ -148,7 +148,14 @@ def _refuse_duplicates(data: pd.DataFrame, columns: list[str]) -> None:
         raise DataError(f"Column {twice[0]!r} stands more than once in the data; rename one of them.")
 
 
-def require_columns(available: list[str], wanted: Mapping[str, str]) -> None:
+def index_names(data: Any) -> list[str]:
+    """Names of a pandas table's index."""
+    return (
+        [str(name) for name in data.index.names if name is not None] if isinstance(data, pd.DataFrame) else []
+    )
+
+
+def require_columns(available: list[str], wanted: Mapping[str, str], index: Iterable[str] = ()) -> None:
     """Raise for the first wanted column that isn't there.
 
     Parameters
@@ -156,10 +163,16 @@ def require_columns(available: list[str], wanted: Mapping[str, str]) -> None:
     available : list of str
     wanted : mapping
         Name of the column → where it is used, such as ``"group of (1 | county)"``.
+    index : list of str
+        Names of the index, for a hint.
     """
     for name, place in wanted.items():
         if name in available:
             continue
+        if name in index:
+            raise DataError(
+                f"{name!r} ({place}) is the index of the data and no column; use data.reset_index()."
+            )
         close = difflib.get_close_matches(name, available, n=3, cutoff=0.6)
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
         shown = ", ".join(available[:12]) + (", …" if len(available) > 12 else "")

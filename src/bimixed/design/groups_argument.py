@@ -21,6 +21,11 @@ def group_column(groups: Any, data: Any) -> tuple[str, dict[str, Any]]:
         If groups are neither a column nor an array of labels.
     """
     if isinstance(groups, str):
+        if groups not in frames.column_names(data) and any(char in groups for char in "/:+|"):
+            raise FormulaError(
+                f"groups is {groups!r}; it names one column. Nested groups are components, "
+                "vc_formula={'b': '0 + C(b)'} with groups='a', or bars: ModelSpec('y ~ x + (1 | a/b)', data)."
+            )
         return groups, {}
     if isinstance(groups, pd.DataFrame) and groups.shape[1] == 1:
         groups = groups.iloc[:, 0]

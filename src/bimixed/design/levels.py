@@ -41,6 +41,12 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
                 "the residuals do, so that the two can't be told apart. Leave the component out."
             )
         return
+    zero = [name for name, column in zip(factor.names, factor.values.T, strict=True) if not column.any()]
+    if zero:
+        raise DataError(
+            f"The covariate {zero[0]!r} of {source} is 0 in every row used, so that its random coefficient "
+            "has no effect. Leave it out of the bar."
+        )
     if levels == n and equal_weights and (np.ptp(factor.values**2, axis=0) == 0).any():
         raise DataError(
             f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}): one row per "

@@ -281,12 +281,17 @@ def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str
             names = _factors_with_new_levels(spec, table)
             raise DataError(
                 f"The new data have levels{f' of {names}' if names else ''} that the fitted data don't: "
-                f"{levels.group(0) if levels else error} (in {place}). "
+                f"{_plain(levels.group(0)) if levels else error} (in {place}). "
                 "A fixed effect can't be predicted for a level never seen; "
                 "leave these rows out or refit with them."
             ) from error
         except FormulaicError as error:
             raise DataError(f"The new data don't fit {place} of the formula: {clean(error)}") from error
+
+
+def _plain(levels: str) -> str:
+    """Labels as their user writes them, without NumPy's types."""
+    return re.sub(r"np\.(True|False)_", r"\1", re.sub(r"np\.\w+\(([^()]*)\)", r"\1", levels))
 
 
 def _factors_with_new_levels(spec: Any, table: pd.DataFrame) -> str:

@@ -70,7 +70,15 @@ def _texts(design: Design) -> Iterator[str]:
         if name not in table.columns or not pd.api.types.is_string_dtype(table[name].dtype):
             continue
         levels = pd.Series(pd.unique(table[name].astype(str)))
-        if len(levels) > 2 and pd.to_numeric(levels, errors="coerce").notna().all():
+        numbers = pd.to_numeric(levels, errors="coerce").notna().mean()
+        if len(levels) > 2 and numbers < 1.0 and (numbers > 0.5 or len(levels) > design.n / 4):
+            example = levels[pd.to_numeric(levels, errors="coerce").isna()].iloc[0]
+            yield (
+                f"Column {name!r} is text with {len(levels)} levels in {design.n} rows (such as {example!r}) "
+                "and so a factor. If it should hold numbers, convert it: "
+                f"pandas.to_numeric(data[{name!r}], errors='coerce') makes the others missing."
+            )
+        elif len(levels) > 2 and numbers == 1.0:
             yield (
                 f"Column {name!r} holds numbers as text and is a factor with {len(levels)} levels; convert "
                 f"it with pandas.to_numeric for one slope, or write C({name}) if that is meant."

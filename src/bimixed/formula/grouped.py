@@ -33,7 +33,7 @@ def groups_formula(
     random: list[RandomTerm] = []
     if re_formula is None and not vc_formula:
         re_formula = "1"
-    if re_formula is not None:
+    if re_formula is not None and not (vc_formula and str(re_formula).strip(" ~") in ("0", "-1")):
         lhs = _one_sided(re_formula, "re_formula")
         source = f"({lhs} | {format_group((name,))})"
         random.append(RandomTerm(lhs, (name,), True, source, len(formula)))

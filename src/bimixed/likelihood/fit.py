@@ -19,6 +19,9 @@ from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncert
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.uncertainty import NormalApproximation
 
+EXACT = 1e-10
+"""Share of the fixed effects' residual sum of squares below which nothing is left as residual."""
+
 
 def fit_likelihood(
     design: Design,
@@ -75,12 +78,25 @@ def fit_likelihood(
             "another start=."
         )
     at, slopes = here.evaluation, here.slopes
+    if not report.converged and _fits_exactly(problem):
+        raise FitError(
+            "The fixed and random effects together fit the response exactly: no residual variance is left. "
+            "Is the response computed from the predictors and groups? Leave out what determines it."
+        )
     confounded = identification.confounded_coefficients(
         design, theta, problem.free, here.variance_information(), report.at_bound
     )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
     result = assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)
     return replace(result, refitter=_refitter(prepared, reml, optimizer, theta / np.sqrt(cp.weight_scale)))
+
+
+def _fits_exactly(problem: Problem) -> bool:
+    """Whether effects that are hardly shrunk leave no residual."""
+    free = np.where(problem.diagonal & problem.free, 1e6, 0.0) / problem.scale
+    here = problem(problem.coordinates(free))
+    cp = problem.cp
+    return not isinstance(here, Failed) and here.evaluation.sigma2 * cp.n <= EXACT * cp.basis.rss
 
 
 def _refitter(
