@@ -132,3 +132,39 @@ def test_unused_categories_are_no_coefficients():
     fit = bm.ModelSpec("y ~ f + (f | g)", data).fit()
     assert fit.spec.fixed == ("Intercept", "f[T.v]")
     assert fit.ranef["g"].columns.tolist() == ["Intercept", "f[T.v]"]
+
+
+def test_refit_is_the_fit_of_the_other_response():
+    data = bm.load_dataset("sleepstudy").assign(w=np.linspace(0.5, 2, 180), o=1.0)
+    spec = bm.ModelSpec("Reaction ~ Days + offset(o) + (Days | Subject)", data, weights="w")
+    first = spec.fit()
+    other = spec.simulate(first.fixef, first.random_cov, first.sigma, n=3, random_seed=1)
+    for i in range(3):
+        again = first.refit(other[i])
+        fresh = spec.update(data=data.assign(Reaction=other[i])).fit()
+        assert again.loglik == pytest.approx(fresh.loglik, abs=1e-7)
+        np.testing.assert_allclose(again.fixef["estimate"], fresh.fixef["estimate"], rtol=1e-6)
+        np.testing.assert_allclose(again.resid, fresh.resid, atol=1e-3)
+    assert first.refit(first.spec.design.y).loglik == pytest.approx(first.loglik, abs=1e-9)
+
+
+def test_refit_leaves_a_boundary_where_the_new_response_does():
+    """Dyestuff2 has no variance between batches, Dyestuff has."""
+    none = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2")).fit()
+    assert none.diagnostics.singular
+    some = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff"))
+    assert none.refit(some.design.y).loglik == pytest.approx(some.fit().loglik, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (np.ones(3), "180 finite values"),
+        (np.full(180, np.nan), "180 finite values"),
+        (pd.Series(np.arange(180.0), index=np.arange(180) + 5), "index of y"),
+    ],
+)
+def test_refit_needs_a_response_for_every_row(y, words):
+    fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit()
+    with pytest.raises(bm.DataError, match=words):
+        fit.refit(y)

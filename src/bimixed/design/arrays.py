@@ -52,18 +52,7 @@ def array_design(
     components = read_components(exog_vc, labels, n)
     if exog_re is None and not components and groups is not None:
         exog_re = np.ones(n)
-    if exog_re is not None and groups is None:
-        raise DataError("exog_re needs groups: one label for each row, whose levels have the effects.")
-    whole = isinstance(exog_vc, Mapping) and not any(isinstance(v, Mapping) for v in exog_vc.values())
-    if groups is not None and exog_re is None and whole and components and len(pd.unique(labels)) > 1:
-        raise DataError(
-            "groups has no part in the model: the components are matrices for all rows, and there is no "
-            "exog_re. Leave groups out, or add exog_re=numpy.ones(n) for a random intercept."
-        )
-    if exog_re is None and not components:
-        raise DataError(
-            "The model has no random effects: give groups (a random intercept), exog_re, or exog_vc."
-        )
+    _require_random_part(groups, labels, exog_re, exog_vc)
     R, coefficients = (
         (np.zeros((n, 0)), ())
         if exog_re is None
@@ -101,6 +90,24 @@ def array_design(
             has_offset="offset" in beside,
         ),
     )
+
+
+def _require_random_part(groups: Any, labels: Any, exog_re: Any, exog_vc: Any) -> None:
+    """Refuse models without random effects, and groups or coefficients that would be ignored."""
+    if exog_re is not None and groups is None:
+        raise DataError("exog_re needs groups: one label for each row, whose levels have the effects.")
+    if exog_re is not None:
+        return
+    if not exog_vc:
+        raise DataError(
+            "The model has no random effects: give groups (a random intercept), exog_re, or exog_vc."
+        )
+    whole = isinstance(exog_vc, Mapping) and not any(isinstance(v, Mapping) for v in exog_vc.values())
+    if groups is not None and whole and len(pd.unique(labels)) > 1:
+        raise DataError(
+            "groups has no part in the model: the components are matrices for all rows, and there is no "
+            "exog_re. Leave groups out, or add exog_re=numpy.ones(n) for a random intercept."
+        )
 
 
 def _numbers(values: Any) -> Array:

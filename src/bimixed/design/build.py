@@ -66,18 +66,7 @@ def build_design(
     roles = {"weights": weights, "offset": offset}
     formula = expand_wildcard(formula, available, [c for c in roles.values() if isinstance(c, str)])
     # Step 1: which columns, which rows
-    wanted = _wanted_columns(formula, available, roles, context)
-    frames.require_columns(available, wanted, frames.index_names(data))
-    table = frames.to_pandas(data, [name for name in wanted if name not in extra])
-    for name, value in {**roles, **extra}.items():
-        frames.require_aligned(value, name, table.index)
-    table = frames.with_columns(table, {name: extra[name] for name in wanted if name in extra})
-    arrays = {
-        role: _as_array(value, role, len(table))
-        for role, value in roles.items()
-        if value is not None and not isinstance(value, str)
-    }
-    frame = frames.complete_rows(table, arrays, na_action)
+    frame, arrays = _frame(formula, data, available, roles, extra, context, na_action)
     # Step 2: matrices
     formula = replace(formula, random=tuple(_resolved(term, frame.table, context) for term in formula.random))
     encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index)
@@ -117,6 +106,30 @@ def build_design(
         ),
         weights_column=weights if isinstance(weights, str) else None,
     )
+
+
+def _frame(
+    formula: Formula,
+    data: Any,
+    available: list[str],
+    roles: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    context: Mapping[str, Any],
+    na_action: str,
+) -> tuple[frames.Frame, dict[str, Array]]:
+    """The rows used, with the columns that the model needs, and weights and offset given as arrays."""
+    wanted = _wanted_columns(formula, available, roles, context)
+    frames.require_columns(available, wanted, frames.index_names(data))
+    table = frames.to_pandas(data, [name for name in wanted if name not in extra])
+    for name, value in {**roles, **extra}.items():
+        frames.require_aligned(value, name, table.index)
+    table = frames.with_columns(table, {name: extra[name] for name in wanted if name in extra})
+    arrays = {
+        role: _as_array(value, role, len(table))
+        for role, value in roles.items()
+        if value is not None and not isinstance(value, str)
+    }
+    return frames.complete_rows(table, arrays, na_action), arrays
 
 
 def _wanted_columns(
