@@ -232,6 +232,17 @@ def test_update_of_priors_keeps_the_design():
     assert spec.update(". ~ . + z").design.y.any()
 
 
+def test_a_spec_in_the_words_of_statsmodels_is_updated():
+    d = table()
+    spec = bm.ModelSpec.from_groups("y ~ x", d, "g", re_formula="1", vc_formula={"v": "0 + C(c)"})
+    larger = spec.update(". ~ . + z")
+    assert larger.fixed == ("Intercept", "x", "z")
+    assert [f.key for f in larger.design.factors] == ["g", "v"]
+    assert spec.update(data=d.iloc[:60]).design.n == 60
+    with pytest.raises(bm.FormulaError, match="from_arrays"):
+        bm.ModelSpec.from_arrays(d["y"], np.ones(120), d["g"]).update(". ~ . + z")
+
+
 def test_the_old_part_inside_a_term():
     spec = bm.ModelSpec("y ~ x + (1 | g)", table())
     assert spec.update(". ~ . + .:z").fixed == ("Intercept", "x", "x:z")

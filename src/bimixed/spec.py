@@ -160,7 +160,18 @@ class ModelSpec(Specification):
         design = build_design(
             parsed, data, weights=weights, offset=offset, na_action=na_action, context=context, extra=extra
         )
-        return _from_design(cls, design, priors)
+        recipe = {
+            "formula": formula,
+            "data": shallow(data),
+            "groups": groups,
+            "re_formula": re_formula,
+            "vc_formula": vc_formula,
+            "weights": weights,
+            "offset": offset,
+            "na_action": na_action,
+            "context": context,
+        }
+        return _from_design(cls, design, priors, recipe)
 
     @classmethod
     def from_arrays(
@@ -373,8 +384,8 @@ class ModelSpec(Specification):
             return _from_design(type(self), self.design, merged, self._recipe)
         if self._recipe is None:
             raise FormulaError(
-                "update can change formula and data of a spec that was made from a formula with bars; "
-                "make a new one with from_groups or from_arrays."
+                "update can change formula and data of a spec that was made from a formula; make a new one "
+                "with from_arrays."
             )
         recipe = dict(self._recipe)
         if data is not None:
@@ -383,7 +394,7 @@ class ModelSpec(Specification):
             names = caller_names(formula, columns=column_names(recipe["data"]))
             recipe["context"] = {**recipe["context"], **names}
             recipe["formula"] = update_formula(parse_formula(recipe["formula"]), formula)
-        updated = ModelSpec(**recipe)
+        updated = ModelSpec.from_groups(**recipe) if "groups" in recipe else ModelSpec(**recipe)
         # priors of coefficients that are gone would name nothing
         known = known_names(updated.design)
         kept = {k: v for k, v in merged.items() if k in known or k in (priors or {})}
