@@ -14,7 +14,7 @@ from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarni
 from bimixed.likelihood import identification
 from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
-from bimixed.likelihood.problem import Failed, Problem, make_problem
+from bimixed.likelihood.problem import At, Failed, Problem, make_problem
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.uncertainty import NormalApproximation
@@ -71,8 +71,8 @@ def fit_likelihood(
     )
     # Step 3: everything at the optimum
     theta = problem.theta(report.x)
-    here = problem(report.x)
-    if isinstance(here, Failed):
+    here = report.point
+    if not isinstance(here, At):
         raise FitError(
             "The criterion can't be computed at the starting value; centre and scale the covariates, or give "
             "another start=."

@@ -75,6 +75,8 @@ class OptimizerReport:
         Decrease that a last Newton step predicts; near 0 at an optimum.
     converged : bool
     n_evaluations : int
+    point : Point
+        The function at x.
     """
 
     x: Array
@@ -84,6 +86,7 @@ class OptimizerReport:
     decrement: float
     converged: bool
     n_evaluations: int
+    point: Point
 
 
 class _Counter:
@@ -138,7 +141,8 @@ def minimize(
     mirror = mirror or (lambda x: np.where(bounded, np.abs(x), x))
     x = np.asarray(start, dtype=float)
     if len(x) == 0:  # nothing to optimise over
-        return OptimizerReport(x, counted(x).value, np.zeros((0, 0)), x > 0.0, 0.0, True, counted.count)
+        last = counted(x)
+        return OptimizerReport(x, last.value, np.zeros((0, 0)), x > 0.0, 0.0, True, counted.count, last)
     for _ in range(10):
         if method != "auto":
             x = _scipy(counted, x, bounded, method)
@@ -155,7 +159,7 @@ def minimize(
     last = counted(x)
     converged = bool(decrement < 1e-6 and better is None)
     return OptimizerReport(
-        x, last.value, last.hessian(), bounded & (x == 0.0), decrement, converged, counted.count
+        x, last.value, last.hessian(), bounded & (x == 0.0), decrement, converged, counted.count, last
     )
 
 

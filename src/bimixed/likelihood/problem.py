@@ -70,6 +70,20 @@ class Problem:
         except np.linalg.LinAlgError:
             return Failed(np.zeros(len(x)))
 
+    def _may_hide(self, x: Array) -> bool:
+        """Whether some T is so nearly singular that θ could hide a way down: exactly, where it is 1 × 1."""
+        theta, start = self.theta(x) * self.scale, 0
+        for template in self.cp.templates:
+            here = slice(start, start + template.n_theta)
+            T, free = template.factor(theta[here]), template.factor(self.free[here].astype(float))
+            for block in template.sub_blocks():
+                sizes = np.abs(np.diag(T)[block])[np.diag(free)[block] > 0]
+                limit = NEARLY_SINGULAR if block.stop - block.start > 1 else 1e-4
+                if len(sizes) and sizes.min() <= limit:
+                    return True
+            start += template.n_theta
+        return False
+
     def mirror(self, x: Array) -> Array:
         """The same criterion with every diagonal of T positive: columns of T change their sign."""
         theta, start = self.theta(x), 0
@@ -122,7 +136,7 @@ class Problem:
         may stand between T and its mirror image. Two kinds of step in H = TT' are tried: downhill
         along ∂dev/∂H · T in all its entries, and some variance along a direction that has none.
         """
-        if np.abs(x[self.diagonal[self.free]]).min(initial=np.inf) > NEARLY_SINGULAR:
+        if not self._may_hide(x):
             return None
         here = self(x)
         if isinstance(here, Failed):
@@ -248,7 +262,7 @@ def _trials(T: Array, slope: Array) -> Iterator[Array]:
         return
     downhill = slope @ T
     length = np.linalg.norm(downhill)
-    if length > FLAT:
+    if length > FLAT and len(T) > 1:  # one variance alone hides nothing
         for step in (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4):
             moved = T - step * downhill / length
             yield lower_factor(moved @ moved.T)
