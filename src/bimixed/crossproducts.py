@@ -212,7 +212,8 @@ class Preparation:
             )
             chain.append(replace(f, ZR=ZR))
         ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
-        ZR[:, -1] = self.Zt.T @ e
+        if len(ZR):
+            ZR[:, -1] = self.Zt.T @ e
         RR[-1, :-1] = RR[:-1, -1] = e @ self.Q
         RR[-1, -1] = e @ e
         return replace(self.empty, basis=basis, chain=tuple(chain), ZR=ZR, RR=RR)
@@ -261,8 +262,8 @@ def prepare(design: Design) -> Preparation:
         RR=Q0.T @ Q0,
         chain=_chain_factors(design.factors, values, chain_order, Zt, Q0),
         trailing=_trailing_factors(design.factors, trailing_order),
-        S=(Zt.T @ Zt).toarray(),
-        ZR=Zt.T @ Q0,
+        S=(Zt.T @ Zt).toarray() if trailing_order else np.zeros((0, 0)),
+        ZR=Zt.T @ Q0 if trailing_order else np.zeros((0, p + 1)),
     )
     return Preparation(design, root, weight_scale, Q, R, values, Zt, empty)
 

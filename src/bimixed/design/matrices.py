@@ -24,6 +24,7 @@ from formulaic.transforms import TRANSFORMS
 from bimixed.covariance import Array
 from bimixed.design.expressions import clean, names_in_python, refuse_exclusive_or
 from bimixed.design.materializer import materialize
+from bimixed.design.plain import PlainSpec, plain_spec
 from bimixed.exceptions import BimixedError, DataError, FormulaError
 from bimixed.formula.habits import remedy
 
@@ -50,7 +51,8 @@ class Part:
             ) from error
         for expression in _python_expressions(parsed):
             refuse_exclusive_or(expression, self.place)
-        _refuse_idle_minus(self)
+        if "-" in self.text:
+            _refuse_idle_minus(self)
         return parsed
 
 
@@ -96,8 +98,18 @@ def _number_of_terms(text: str) -> float:
 
 def _refuse_idle_minus(part: Part) -> None:
     """A term taken out that isn't there: arithmetic was meant, or a name misspelt."""
-    root = DefaultFormulaParser().get_ast(part.text)
-    stack = [root]
+    idle = _idle_minus(part.text)
+    if idle is not None:
+        raise FormulaError(
+            f"{part.place}, '{part.text.removeprefix('1 + ')}', takes out {idle!r}, which isn't there. In a "
+            "formula '-' leaves a term out; for arithmetic write I(...), to centre center(x)."
+        )
+
+
+@lru_cache(maxsize=256)
+def _idle_minus(text: str) -> str | None:
+    """A term that is taken out without being there, or None."""
+    stack: list[Any] = [DefaultFormulaParser().get_ast(text)]
     while stack:
         node = stack.pop()
         if not isinstance(node, ASTNode):
@@ -108,10 +120,8 @@ def _refuse_idle_minus(part: Part) -> None:
         there, out = (_terms_of(arg) for arg in node.args)
         idle = [term for term in out if term not in there and term not in ("0", "1")]
         if idle:
-            raise FormulaError(
-                f"{part.place}, '{part.text.removeprefix('1 + ')}', takes out {idle[0]!r}, which isn't "
-                "there. In a formula '-' leaves a term out; for arithmetic write I(...), to centre center(x)."
-            )
+            return idle[0]
+    return None
 
 
 def _terms_of(node: Any) -> list[str]:
@@ -146,7 +156,7 @@ def plain_columns_of(part: Part) -> list[str]:
 
 @dataclass(frozen=True)
 class EncodedPart:
-    """A materialised part: values (n, k), names of the k columns, formulaic's spec to redo it."""
+    """A materialised part: values (n, k), names of the k columns, and the spec to redo it."""
 
     values: Array
     names: tuple[str, ...]
@@ -210,6 +220,23 @@ def build_parts(
     index: pd.Index | None = None,
 ) -> dict[str, EncodedPart]:
     """Materialise all parts on complete rows; ``index`` names the rows in errors."""
+    encoded: dict[str, EncodedPart] = {}
+    general: dict[str, Part] = {}
+    for key, part in parts.items():
+        plain = plain_spec(part.parsed, table, part.place)
+        if plain is None:
+            general[key] = part
+        else:
+            encoded[key] = EncodedPart(plain.columns(table), plain.column_names, plain, part)
+    if general:
+        encoded |= _by_formulaic(general, table, context, index)
+    return {key: encoded[key] for key in parts}
+
+
+def _by_formulaic(
+    parts: Mapping[str, Part], table: pd.DataFrame, context: Mapping[str, Any], index: pd.Index | None
+) -> dict[str, EncodedPart]:
+    """All that holds more than numeric columns, in one call, so that states are shared."""
     try:
         formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
         built = materialize(formula, table, context, index)
@@ -260,6 +287,8 @@ def _refuse_single_levels(spec: Any, part: Part) -> None:
 
 def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> Array:
     """The same columns on new rows; unseen levels of a factor are an error."""
+    if isinstance(part.spec, PlainSpec):
+        return part.spec.columns(table)
     return _float_matrix(encode_spec(part.spec, part.place, table, context, "numpy"), len(table))
 
 

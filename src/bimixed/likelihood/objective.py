@@ -20,7 +20,7 @@ from bimixed.likelihood.factorization import (
     factorize,
     inverse_if_regular,
 )
-from bimixed.likelihood.selected_inverse import SelectedInverse, selected_inverse
+from bimixed.likelihood.selected_inverse import SelectedInverse
 from bimixed.likelihood.small import sum_by
 
 
@@ -130,7 +130,7 @@ def _by_place(cp: CrossProducts, solution: Solution) -> list[Array]:
 
 def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
     """Derivatives of the criterion at an evaluated θ, through the selected inverse."""
-    inverse = selected_inverse(at.factorization)
+    inverse = SelectedInverse(at.factorization)
     E = _scores(cp, at)
     by_H, theta, r2_theta, residual = [], [], [], []
     for place, template in enumerate(cp.templates):

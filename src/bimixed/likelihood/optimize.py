@@ -68,8 +68,6 @@ class OptimizerReport:
     ----------
     x : (m,) array
     value : float
-    hessian : (m, m) array
-        Approximate second derivatives at x.
     at_bound : (m,) bool array
     decrement : float
         Decrease that a last Newton step predicts; near 0 at an optimum.
@@ -81,7 +79,6 @@ class OptimizerReport:
 
     x: Array
     value: float
-    hessian: Array
     at_bound: NDArray[np.bool_]
     decrement: float
     converged: bool
@@ -142,7 +139,7 @@ def minimize(
     x = np.asarray(start, dtype=float)
     if len(x) == 0:  # nothing to optimise over
         last = counted(x)
-        return OptimizerReport(x, last.value, np.zeros((0, 0)), x > 0.0, 0.0, True, counted.count, last)
+        return OptimizerReport(x, last.value, x > 0.0, 0.0, True, counted.count, last)
     for _ in range(10):
         if method != "auto":
             x = _scipy(counted, x, bounded, method)
@@ -158,9 +155,7 @@ def minimize(
         x = better
     last = counted(x)
     converged = bool(decrement < 1e-6 and better is None)
-    return OptimizerReport(
-        x, last.value, last.hessian(), bounded & (x == 0.0), decrement, converged, counted.count, last
-    )
+    return OptimizerReport(x, last.value, bounded & (x == 0.0), decrement, converged, counted.count, last)
 
 
 def _scipy(objective: Objective, x: Array, bounded: NDArray[np.bool_], method: str) -> Array:

@@ -6,6 +6,7 @@ coupling isn't zero and nowhere else.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -16,6 +17,7 @@ from bimixed.likelihood.factorization import (
     ChainStep,
     Couplings,
     Factorization,
+    gram,
     inverse_if_regular,
     product_at_pairs,
     scale_trailing,
@@ -24,18 +26,33 @@ from bimixed.likelihood.factorization import (
 
 @dataclass(frozen=True)
 class SelectedInverse:
-    """Blocks by place of the factor in the design.
+    """Blocks by place of the factor in the design; each made when it is asked for.
 
     Attributes
     ----------
+    factorization : Factorization
     gamma : dict of (K, K) arrays
         Sum over levels of the diagonal blocks of Z'V⁻¹Z: the derivative of log |V| in H.
     P : dict of (L, K, K) arrays
         Covariance of each level's effects given y, β and θ, in units of σ².
     """
 
-    gamma: dict[int, Array]
-    P: dict[int, Array]
+    factorization: Factorization
+
+    @cached_property
+    def gamma(self) -> dict[int, Array]:
+        """By place, (K, K) each."""
+        traces = _gamma_by_traces(self.factorization)
+        return self._blocks[0] if traces is None else traces
+
+    @property
+    def P(self) -> dict[int, Array]:
+        """By place, (L, K, K) each."""
+        return self._blocks[1]
+
+    @cached_property
+    def _blocks(self) -> tuple[dict[int, Array], dict[int, Array]]:
+        return _walk_back(self.factorization)
 
 
 @dataclass(frozen=True)
@@ -47,8 +64,37 @@ class _Later:
     pairs: Array
 
 
-def selected_inverse(fact: Factorization) -> SelectedInverse:
-    """Walk back through the elimination."""
+def _gamma_by_traces(fact: Factorization) -> dict[int, Array] | None:
+    """Γ where one factor of single coefficients is eliminated before crossed ones; else None.
+
+    Its sum over levels needs no level's own P: with c = GT'C the scaled couplings,
+    Σ_l G_l²(1 + c_l P c_l') = Σ_l G_l² + ⟨(Gc)'(Gc), P⟩, one sparse product more.
+    """
+    single = len(fact.steps) == 1 and fact.width and all(len(T) == 1 for T in fact.T)
+    if not single or any(inverse_if_regular(T) is None for T in fact.T):
+        return None
+    (step,) = fact.steps
+    scale = np.concatenate([np.full(f.n_levels, fact.T[f.place][0, 0]) for f in fact.cp.trailing])
+    lower = _inverse_lower(fact)
+    diagonal = np.diag(lower) * scale**2
+    gamma = {}
+    for f in fact.cp.trailing:
+        t = fact.T[f.place][0, 0]
+        gamma[f.place] = np.array([[(f.n_levels - diagonal[f.columns].sum() / t**2) / t**2]])
+    G = step.G[:, 0, 0]
+    weighted = G[step.factor.rows, None] * step.scaled_couplings.C
+    W = gram(step.factor, weighted, fact.width)
+    own = float(np.diag(W) @ diagonal)
+    lower *= W
+    product = 2.0 * float(scale @ (lower @ scale)) - own
+    t = step.T[0, 0]
+    inside = float(G @ G) + product
+    gamma[step.factor.place] = np.array([[(step.factor.n_levels - inside) / t**2]])
+    return gamma
+
+
+def _walk_back(fact: Factorization) -> tuple[dict[int, Array], dict[int, Array]]:
+    """Γ and P of every factor."""
     gamma: dict[int, Array] = {}
     P: dict[int, Array] = {}
     P_trailing = _trailing_covariance(fact)
@@ -71,7 +117,7 @@ def selected_inverse(fact: Factorization) -> SelectedInverse:
                 [-W @ t for t in t_parents],
                 -np.einsum("pab,pb->pa", W[step.factor.rows], t_pairs),
             )
-    return SelectedInverse(gamma, P)
+    return gamma, P
 
 
 def _chain_gamma(
@@ -146,13 +192,18 @@ def _trailing_covariance(fact: Factorization) -> Array:
     """P of the trailing effects, Λ (Λ'SΛ + I)⁻¹ Λ'."""
     if not fact.width:
         return np.zeros((0, 0))
-    inverse, info = scipy.linalg.lapack.dpotri(fact.chol, lower=1)
-    if info != 0:
-        raise np.linalg.LinAlgError(f"dpotri failed with {info}")
-    inverse = np.tril(inverse)
+    inverse = _inverse_lower(fact)
     inverse += np.tril(inverse, -1).T
     half = scale_trailing(fact.cp.trailing, fact.T, inverse)
     return scale_trailing(fact.cp.trailing, fact.T, np.ascontiguousarray(half.T))
+
+
+def _inverse_lower(fact: Factorization) -> Array:
+    """Lower triangle of (Λ'SΛ + I)⁻¹; zeros above it, as above the Cholesky factor."""
+    inverse, info = scipy.linalg.lapack.dpotri(fact.chol, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dpotri failed with {info}")
+    return np.asarray(inverse)
 
 
 def _diagonal_blocks(M: Array, f: TrailingFactor) -> Array:
