@@ -197,8 +197,8 @@ def factorize(cp: CrossProducts, T: Sequence[Array]) -> Factorization:
         Tj = T[factor.place]
         D = Tj.T @ A[j] @ Tj
         D[:, range(len(Tj)), range(len(Tj))] += 1.0
-        G, step_log_det = inverse_factor(D)
-        log_det += step_log_det
+        G, log_dets = inverse_factor(D)
+        log_det += float(log_dets.sum())
         half_N = [G @ (Tj.T @ n) for n in N[j]]
         half_C = np.einsum("pab,pb->pa", G[factor.rows], C[j] @ Tj)
         scaled, plain = Couplings(half_N, half_C), Couplings(N[j], C[j])

@@ -12,7 +12,7 @@ from bimixed.crossproducts import CrossProducts, Preparation, prepare
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning, warn
 from bimixed.likelihood import identification
-from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
+from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.problem import At, Failed, Problem, make_problem
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
@@ -77,7 +77,6 @@ def fit_likelihood(
             "The criterion can't be computed at the starting value; centre and scale the covariates, or give "
             "another start=."
         )
-    at, slopes = here.evaluation, here.slopes
     if not report.converged and _fits_exactly(problem):
         raise FitError(
             "The fixed and random effects together fit the response exactly: no residual variance is left. "
@@ -87,7 +86,7 @@ def fit_likelihood(
         design, theta, problem.free, here.variance_information(), report.at_bound
     )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
-    result = assemble(design, problem, report, at, slopes, unidentified, confounded, diagnostics)
+    result = assemble(design, problem, report, here, unidentified, confounded, diagnostics)
     return replace(result, refitter=_refitter(prepared, reml, optimizer, theta / np.sqrt(cp.weight_scale)))
 
 
@@ -96,7 +95,7 @@ def _fits_exactly(problem: Problem) -> bool:
     free = np.where(problem.diagonal & problem.free, 1e6, 0.0) / problem.scale
     here = problem(problem.coordinates(free))
     cp = problem.cp
-    return not isinstance(here, Failed) and here.evaluation.sigma2 * cp.n <= EXACT * cp.basis.rss
+    return not isinstance(here, Failed) and here.sigma2 * cp.n <= EXACT * cp.basis.rss
 
 
 def _refitter(
@@ -174,15 +173,14 @@ def assemble(
     design: Design,
     problem: Problem,
     report: OptimizerReport,
-    at: Evaluation,
-    slopes: Gradient,
+    at: At,
     unidentified: dict[int, list[int]],
     confounded: dict[int, list[int]],
     diagnostics: Diagnostics,
 ) -> MixedModelResult:
     """Everything at the optimum → the common result."""
     cp, sigma = problem.cp, float(np.sqrt(at.sigma2 * problem.cp.weight_scale))
-    estimates = _estimates(design, cp, at, slopes, unidentified, confounded)
+    estimates = _estimates(design, cp, at, unidentified, confounded)
     theta = problem.theta(report.x)
     variances = VarianceUncertainty(
         design=design,
@@ -192,7 +190,7 @@ def assemble(
         df=cp.n - cp.p if problem.reml else cp.n,
         hessian_of=problem.theta_hessian,
         free=_interior(problem, report),
-        r2_theta=slopes.r2_theta,
+        r2_theta=at.r2_theta,
         unidentified=_merged(unidentified, confounded),
     )
     return MixedModelResult(
@@ -207,10 +205,10 @@ def assemble(
             sigma=sigma,
             random_cov=estimates.random_cov,
             variance_scales=variances,
-            linear_variance=LinearPredictorVariance(design, cp, at, slopes),
+            linear_variance=LinearPredictorVariance(design, cp, at.full),
         ),
         likelihood=Likelihood(
-            loglik=-0.5 * at.deviance,
+            loglik=-0.5 * at.value,
             n_parameters=cp.p + int(problem.free.sum()) + 1,
             theta=_theta_by_key(design, theta / np.sqrt(cp.weight_scale)),
         ),
@@ -220,8 +218,7 @@ def assemble(
 def _estimates(
     design: Design,
     cp: CrossProducts,
-    at: Evaluation,
-    slopes: Gradient,
+    at: At,
     unidentified: dict[int, list[int]],
     confounded: dict[int, list[int]],
 ) -> Estimates:
@@ -236,15 +233,16 @@ def _estimates(
         kept_vcov[:, undetermined] = np.nan
     vcov[np.ix_(design.kept, design.kept)] = kept_vcov
     random_cov, ranef, ranef_sd = {}, {}, {}
+    modes = at.modes
     for place, factor in enumerate(design.factors):
-        T = at.factorization.T[place]
+        T = at.T[place]
         bad = [*unidentified.get(place, []), *confounded.get(place, [])]
         cov = at.sigma2 * T @ T.T
         cov[bad], cov[:, bad] = np.nan, np.nan
-        sd = np.sqrt(at.sigma2 * np.einsum("lkk->lk", slopes.inverse.P[place]).clip(min=0.0))
+        sd = np.sqrt(at.sigma2 * np.einsum("lkk->lk", at.conditional(place)).clip(min=0.0))
         sd[:, bad] = np.nan
         random_cov[factor.key] = cov
-        ranef[factor.key] = at.ranef[place]
+        ranef[factor.key] = modes[place]
         ranef_sd[factor.key] = sd
     return Estimates(
         beta=beta,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from bimixed.covariance import Array, lower_factor
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor
 from bimixed.likelihood.information import average_information
-from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient
+from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient, relative_factors
+from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
 from bimixed.likelihood.optimize import difference_hessian, newton_step
 
 NEARLY_SINGULAR = 0.1
@@ -64,9 +66,13 @@ class Problem:
         return (theta * self.scale)[self.free]
 
     def __call__(self, x: Array) -> "At | Failed":
+        theta = self.theta(x)
         try:
-            at = evaluate(self.cp, self.theta(x), self.reml)
-            return At(self, at, gradient(self.cp, at, self.reml))
+            if has_one_factor(self.cp):
+                (T,) = relative_factors(self.cp, theta)
+                return OneFactorAt(self, theta, evaluate_one_factor(self.cp, T, self.reml))
+            at = evaluate(self.cp, theta, self.reml)
+            return GeneralAt(self, theta, at, gradient(self.cp, at, self.reml))
         except np.linalg.LinAlgError:
             return Failed(np.zeros(len(x)))
 
@@ -99,11 +105,11 @@ class Problem:
 
         From afar the criterion is closer to a parabola in variances than in θ.
         """
-        T = here.evaluation.factorization.T
+        T = here.T
         if np.abs(self.coordinates(self.theta_of(T))[self.diagonal[self.free]]).min() < NEARLY_SINGULAR:
             return None
         slope = []
-        for template, G, B in zip(self.cp.templates, here.slopes.H, self.whiteners, strict=True):
+        for template, G, B in zip(self.cp.templates, here.H_slopes, self.whiteners, strict=True):
             rows, cols = template.positions
             slope.append((B @ G @ B.T)[rows, cols] * np.where(rows == cols, 1.0, 2.0))
         gradient = np.concatenate(slope)[self.free]
@@ -141,14 +147,14 @@ class Problem:
         here = self(x)
         if isinstance(here, Failed):
             return None
-        at, slopes = here.evaluation, here.slopes.H
-        best: tuple[float, Array] = (at.deviance - GAIN, x)
+        slopes = here.H_slopes
+        best: tuple[float, Array] = (here.value - GAIN, x)
         start = 0
         for place, template in enumerate(self.cp.templates):
             rows, _ = template.positions
             scale = np.ones(template.size)
             scale[rows] = self.scale[start : start + template.n_theta]
-            T = at.factorization.T[place]
+            T = here.T[place]
             for block in template.sub_blocks():
                 size = scale[block]
                 for trial in _trials(
@@ -210,26 +216,82 @@ class VariancePath:
 
 @dataclass(frozen=True)
 class At:
-    """The criterion at one x, in the optimiser's coordinates, and all that was computed for it."""
+    """The criterion at one x, in the optimiser's coordinates, and all that was computed for it.
+
+    Attributes
+    ----------
+    problem : Problem
+    theta : (m,) array
+    """
 
     problem: Problem
-    evaluation: Evaluation
-    slopes: Gradient
+    theta: Array
 
     @property
     def value(self) -> float:
-        return self.evaluation.deviance
+        """The deviance."""
+        raise NotImplementedError
+
+    @property
+    def sigma2(self) -> float:
+        """Residual variance that maximises the likelihood given θ."""
+        raise NotImplementedError
+
+    @property
+    def gamma(self) -> Array:
+        """Fixed effects in the orthogonal basis, (p,)."""
+        raise NotImplementedError
+
+    @property
+    def information(self) -> Array:
+        """Q'V⁻¹Q: information on gamma, in units of 1/σ², (p, p)."""
+        raise NotImplementedError
+
+    @property
+    def H_slopes(self) -> list[Array]:
+        """∂dev/∂H by place."""
+        raise NotImplementedError
+
+    @property
+    def theta_slope(self) -> Array:
+        """∂dev/∂θ, (m,)."""
+        raise NotImplementedError
+
+    @property
+    def r2_theta(self) -> Array:
+        """∂r²/∂θ, β profiled out, (m,)."""
+        raise NotImplementedError
+
+    @property
+    def modes(self) -> list[Array]:
+        """Conditional modes of the random effects, (L, K) by place."""
+        raise NotImplementedError
+
+    def conditional(self, place: int) -> Array:
+        """Covariance of each level's effects given y, β and θ, in units of σ², (L, K, K)."""
+        raise NotImplementedError
+
+    def full(self) -> tuple[Evaluation, Gradient]:
+        """The general evaluation, with its factorization."""
+        raise NotImplementedError
+
+    def _average_information(self, whiteners: Sequence[Array] | None) -> Array:
+        raise NotImplementedError
+
+    @cached_property
+    def T(self) -> list[Array]:
+        """Relative factors by place."""
+        return relative_factors(self.problem.cp, self.theta)
 
     @property
     def gradient(self) -> Array:
         free = self.problem.free
-        return self.slopes.theta[free] / self.problem.scale[free]
+        return self.theta_slope[free] / self.problem.scale[free]
 
     def variance_information(self) -> Array:
         """Average information on the entries of the whitened H that are free."""
         p = self.problem
-        information = average_information(p.cp, self.evaluation, self.slopes, p.reml, p.whiteners)
-        return information[np.ix_(p.free, p.free)]
+        return self._average_information(p.whiteners)[np.ix_(p.free, p.free)]
 
     def path(self) -> VariancePath | None:
         """The Newton step in variances."""
@@ -238,8 +300,108 @@ class At:
     def hessian(self) -> Array:
         """Average information, (m, m)."""
         p = self.problem
-        information = average_information(p.cp, self.evaluation, self.slopes, p.reml)
+        information = self._average_information(None)
         return information[np.ix_(p.free, p.free)] / np.outer(p.scale[p.free], p.scale[p.free])
+
+
+@dataclass(frozen=True)
+class GeneralAt(At):
+    """By blocked elimination: any structure."""
+
+    evaluation: Evaluation
+    slopes: Gradient
+
+    @property
+    def value(self) -> float:
+        return self.evaluation.deviance
+
+    @property
+    def sigma2(self) -> float:
+        return self.evaluation.sigma2
+
+    @property
+    def gamma(self) -> Array:
+        return self.evaluation.gamma
+
+    @property
+    def information(self) -> Array:
+        return self.evaluation.information
+
+    @property
+    def H_slopes(self) -> list[Array]:
+        return self.slopes.H
+
+    @property
+    def theta_slope(self) -> Array:
+        return self.slopes.theta
+
+    @property
+    def r2_theta(self) -> Array:
+        return self.slopes.r2_theta
+
+    @property
+    def modes(self) -> list[Array]:
+        return self.evaluation.ranef
+
+    def conditional(self, place: int) -> Array:
+        return self.slopes.inverse.P[place]
+
+    def full(self) -> tuple[Evaluation, Gradient]:
+        return self.evaluation, self.slopes
+
+    def _average_information(self, whiteners: Sequence[Array] | None) -> Array:
+        p = self.problem
+        return average_information(p.cp, self.evaluation, self.slopes, p.reml, whiteners)
+
+
+@dataclass(frozen=True)
+class OneFactorAt(At):
+    """By sums over the levels of the only factor."""
+
+    point: OneFactorPoint
+
+    @property
+    def value(self) -> float:
+        return float(self.point.deviance)
+
+    @property
+    def sigma2(self) -> float:
+        return float(self.point.sigma2)
+
+    @property
+    def gamma(self) -> Array:
+        return self.point.gamma
+
+    @property
+    def information(self) -> Array:
+        return self.point.information
+
+    @property
+    def H_slopes(self) -> list[Array]:
+        return [self.point.H_slope]
+
+    @property
+    def theta_slope(self) -> Array:
+        return self.point.theta_slope
+
+    @property
+    def r2_theta(self) -> Array:
+        return self.point.r2_theta
+
+    @property
+    def modes(self) -> list[Array]:
+        return [self.point.modes]
+
+    def conditional(self, place: int) -> Array:
+        return self.point.conditional
+
+    def full(self) -> tuple[Evaluation, Gradient]:
+        p = self.problem
+        evaluation = evaluate(p.cp, self.theta, p.reml)
+        return evaluation, gradient(p.cp, evaluation, p.reml)
+
+    def _average_information(self, whiteners: Sequence[Array] | None) -> Array:
+        return self.point.average_information(None if whiteners is None else whiteners[0])
 
 
 @dataclass(frozen=True)

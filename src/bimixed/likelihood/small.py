@@ -6,27 +6,27 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 
 
-def inverse_factor(D: Array) -> tuple[Array, float]:
-    """Inverse Cholesky factors of D (L, K, K) ⪰ I, and the sum of the log-determinants.
+def inverse_factor(D: Array) -> tuple[Array, Array]:
+    """Inverse Cholesky factors of D (..., K, K) ⪰ I, and the log-determinants (...).
 
     Lower triangular G with G D G' = I. As D ⪰ I the norm of G is at most 1, so that products with it
     lose no digits.
     """
     K = D.shape[-1]
     if K == 1:
-        return 1.0 / np.sqrt(D), float(np.sum(np.log(D)))
+        return 1.0 / np.sqrt(D), np.log(D[..., 0, 0])
     if K == 2:
-        a, b, c = D[:, 0, 0], D[:, 1, 0], D[:, 1, 1]
+        a, b, c = D[..., 0, 0], D[..., 1, 0], D[..., 1, 1]
         ratio = b / a
         pivot = np.maximum(c - b * ratio, 1.0)  # rounding can't take it below what D ⪰ I gives
         G = np.zeros_like(D)
-        G[:, 0, 0] = 1.0 / np.sqrt(a)
-        G[:, 1, 1] = 1.0 / np.sqrt(pivot)
-        G[:, 1, 0] = -ratio * G[:, 1, 1]
-        return G, float(np.sum(np.log(a)) + np.sum(np.log(pivot)))
+        G[..., 0, 0] = 1.0 / np.sqrt(a)
+        G[..., 1, 1] = 1.0 / np.sqrt(pivot)
+        G[..., 1, 0] = -ratio * G[..., 1, 1]
+        return G, np.log(a * pivot)
     chol = np.linalg.cholesky(D)
-    log_det = 2.0 * float(np.sum(np.log(np.diagonal(chol, axis1=1, axis2=2))))
-    return np.tril(np.linalg.inv(chol)), log_det
+    log_dets = 2.0 * np.log(np.diagonal(chol, axis1=-2, axis2=-1)).sum(axis=-1)
+    return np.tril(np.linalg.inv(chol)), log_dets
 
 
 def sum_by(parent: NDArray[np.intp], values: Array, n: int) -> Array:

@@ -157,12 +157,24 @@ class LinearPredictorVariance:
 
     σ²[(x − B_x'z)'(X'V⁻¹X)⁻¹(x − B_x'z) + z'Pz] with B_x = HZ'V⁻¹X; the second part is what remains
     unknown of b when β is known.
+
+    Attributes
+    ----------
+    full : callable
+        Gives the evaluation at the optimum; called when first needed.
     """
 
     design: Design
     cp: CrossProducts
-    evaluation: Evaluation
-    gradient: Gradient
+    full: Callable[[], tuple[Evaluation, Gradient]]
+
+    @cached_property
+    def _at(self) -> tuple[Evaluation, Gradient]:
+        return self.full()
+
+    @property
+    def evaluation(self) -> Evaluation:
+        return self._at[0]
 
     def __call__(self, X: Array, known: Mapping[str, RandomRows]) -> Array:
         """Variances of the rows; X is (m, rank), known has the levels of the included groups."""
@@ -185,7 +197,7 @@ class LinearPredictorVariance:
         if len(rows) == 1:
             ((place, levels),) = rows.items()
             if isinstance(levels, LevelRows):
-                P = self.gradient.inverse.P[place][np.maximum(levels.codes, 0)]
+                P = self._at[1].inverse.P[place][np.maximum(levels.codes, 0)]
                 values = np.where(levels.codes[:, None] >= 0, levels.values, 0.0)
                 return np.einsum("ma,mab,mb->m", values, P, values)
         matrices = {place: levels.matrix() for place, levels in rows.items()}

@@ -1,0 +1,227 @@
+"""The criterion and its derivatives for one grouping factor: sums over levels, and nothing larger.
+
+Levels are independent given θ, so that everything the optimiser asks for is a sum over them of small
+matrices. Arrays may have axes in front, one criterion for each: many responses of one design are fitted at
+once that way. The formulas are those of :mod:`bimixed.likelihood.objective` and
+:mod:`bimixed.likelihood.information` for a single block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bimixed.covariance import Array
+from bimixed.crossproducts import CrossProducts
+from bimixed.likelihood.factorization import inverse_if_regular
+from bimixed.likelihood.small import inverse_factor
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What the levels are at one T, and where they can be told apart from the residual.
+
+    Attributes
+    ----------
+    W : (..., L, K, K) array
+        TG', with G D G' = I for D = T'AT + I; P = WW' is the conditional covariance of the effects.
+    half : (..., L, K, r) array
+        W'Z'W[Q e].
+    N : (..., L, K, K) array
+        Z'V⁻¹Z.
+    E : (..., L, K, r) array
+        Z'V⁻¹[Q e].
+    log_det : (...) array
+        log |WV|.
+    """
+
+    W: Array
+    half: Array
+    N: Array
+    E: Array
+    log_det: Array
+
+
+def eliminate(A: Array, ZR: Array, T: Array, inverse: Array | None) -> Levels:
+    """Levels at T, (..., K, K); ``inverse`` is T⁻¹, or None where T is nearly singular."""
+    K = T.shape[-1]
+    T = T[..., None, :, :]
+    D = T.mT @ (A @ T)
+    D[..., range(K), range(K)] += 1.0
+    G, log_dets = inverse_factor(D)
+    W = T @ G.mT
+    half = W.mT @ ZR
+    if inverse is not None:  # no difference of large numbers
+        V = inverse.mT[..., None, :, :] @ G.mT
+        N = (inverse.mT @ inverse)[..., None, :, :] - V @ V.mT
+        E = V @ half
+    else:
+        rest = np.eye(K) - A @ (W @ W.mT)
+        N, E = rest @ A, ZR - A @ (W @ half)
+    return Levels(W, half, N, E, log_dets.sum(axis=-1))
+
+
+@dataclass(frozen=True)
+class OneFactorPoint:
+    """The criterion at one T or several.
+
+    Attributes
+    ----------
+    cp : CrossProducts
+    reml : bool
+    T : (..., K, K) array
+    levels : Levels
+    deviance, sigma2 : (...) arrays
+    gamma : (..., p) array
+    information : (..., p, p) array
+        Q'V⁻¹Q.
+    root : (..., p, p) array
+        Its lower Cholesky factor.
+    """
+
+    cp: CrossProducts
+    reml: bool
+    T: Array
+    levels: Levels
+    deviance: Array
+    sigma2: Array
+    gamma: Array
+    information: Array
+    root: Array
+
+    @cached_property
+    def residual_scores(self) -> Array:
+        """Z'V⁻¹(y − Xβ̂), (..., L, K)."""
+        E = self.levels.E
+        return E[..., -1] - (E[..., :-1] @ self.gamma[..., None, :, None])[..., 0]
+
+    @cached_property
+    def _ee(self) -> Array:
+        e = self.residual_scores
+        return e.mT @ e
+
+    @cached_property
+    def H_slope(self) -> Array:
+        """∂dev/∂H, (..., K, K), symmetric."""
+        slope = self.levels.N.sum(axis=-3) - self._ee / self.sigma2[..., None, None]
+        if self.reml and self.cp.p:
+            Ex = self.levels.E[..., :-1]
+            half = Ex @ np.linalg.inv(self.root).mT[..., None, :, :]
+            flat = np.moveaxis(half, -2, -3)
+            flat = flat.reshape(*flat.shape[:-2], -1)
+            slope = slope - flat @ flat.mT
+        return 0.5 * (slope + slope.mT)
+
+    @cached_property
+    def theta_slope(self) -> Array:
+        """∂dev/∂θ, (..., m)."""
+        rows, cols = self.cp.chain[0].template.positions
+        return 2.0 * (self.H_slope @ self.T)[..., rows, cols]
+
+    @property
+    def r2_theta(self) -> Array:
+        """∂r²/∂θ with β profiled out, (..., m)."""
+        rows, cols = self.cp.chain[0].template.positions
+        return -2.0 * (self._ee @ self.T)[..., rows, cols]
+
+    @property
+    def modes(self) -> Array:
+        """Conditional modes of the random effects, (..., L, K)."""
+        B = self.levels.W @ self.levels.half
+        return B[..., -1] - (B[..., :-1] @ self.gamma[..., None, :, None])[..., 0]
+
+    @property
+    def conditional(self) -> Array:
+        """Covariance of each level's effects given y, β and θ, in units of σ², (..., L, K, K)."""
+        return self.levels.W @ self.levels.W.mT
+
+    def average_information(self, whitener: Array | None) -> Array:
+        """As :func:`bimixed.likelihood.information.average_information`, (..., m, m)."""
+        template = self.cp.chain[0].template
+        rows, cols = template.positions
+        moves = self._moves(np.asarray(rows), np.asarray(cols), whitener)  # (..., L, m, K)
+        m = len(rows)
+        products = moves @ self.levels.N
+        flat = _by_parameter(moves, m)
+        wPw = flat @ _by_parameter(products, m).mT
+        if self.cp.p:
+            Ex = self.levels.E[..., :-1]
+            links = flat @ Ex.reshape(*Ex.shape[:-3], -1, self.cp.p)
+            wPw = wPw - links @ np.linalg.solve(self.information, links.mT)
+        e = self.residual_scores
+        scores = flat @ e.reshape(*e.shape[:-2], -1, 1)
+        df = self.cp.n - self.cp.p if self.reml else self.cp.n
+        s2 = self.sigma2[..., None, None]
+        hessian = wPw / s2 - scores @ scores.mT / (df * s2**2)
+        if whitener is None:  # ∂dev/∂H through the second derivatives of H = TT'
+            hessian = hessian + 2.0 * self.H_slope[..., rows[:, None], rows] * (cols[:, None] == cols)
+        return 0.5 * (hessian + hessian.mT)
+
+    def _moves(self, rows: Array, cols: Array, whitener: Array | None) -> Array:
+        """(∂H/∂parameter) Z'P y of every level, (..., L, m, K)."""
+        m, K = len(rows), self.T.shape[-1]
+        unit = np.zeros((m, K, K))
+        unit[np.arange(m), rows, cols] = 1.0
+        if whitener is None:
+            dH = unit @ self.T.mT[..., None, :, :]
+            dH = dH + dH.mT
+        else:
+            unit[np.arange(m), cols, rows] = 1.0
+            dH = whitener.T @ unit @ whitener
+        flat = self.residual_scores @ np.moveaxis(dH, -3, -2).reshape(*dH.shape[:-3], K, m * K)
+        return flat.reshape(*flat.shape[:-1], m, K)
+
+
+def _by_parameter(moves: Array, m: int) -> Array:
+    """(..., L, m, K) → (..., m, L·K)."""
+    moved = np.moveaxis(moves, -2, -3)
+    return moved.reshape(*moved.shape[:-3], m, -1)
+
+
+def evaluate_one_factor(
+    cp: CrossProducts, T: Array, reml: bool, right: tuple[Array, Array] | None = None
+) -> OneFactorPoint:
+    """The criterion at T, (..., K, K).
+
+    Parameters
+    ----------
+    cp : CrossProducts
+        With one chain factor and nothing else.
+    T : (..., K, K) array
+    reml : bool
+    right : ((..., L, K, p + 1), (..., p + 1, p + 1)) arrays, optional
+        Z'W[Q e] and [Q e]'W[Q e] of several responses, in place of that in ``cp``; every T is regular then.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where rounding has made a matrix indefinite.
+    """
+    (factor,) = cp.chain
+    ZR, RR = (factor.ZR, cp.RR) if right is None else right
+    inverse = inverse_if_regular(T) if right is None else np.linalg.inv(T)
+    levels = eliminate(factor.A, ZR, T, inverse)
+    flat = levels.half.reshape(*levels.half.shape[:-3], -1, levels.half.shape[-1])
+    RVR = RR - flat.mT @ flat
+    p, df = cp.p, cp.n - cp.p if reml else cp.n
+    information = 0.5 * (RVR[..., :-1, :-1] + RVR[..., :-1, :-1].mT)
+    root = np.linalg.cholesky(information)
+    deviance = levels.log_det
+    gamma = np.zeros(RVR.shape[:-2] + (0,))
+    r2 = RVR[..., -1, -1]
+    if p:
+        gamma = np.linalg.solve(information, RVR[..., :-1, -1:])[..., 0]
+        r2 = r2 - (RVR[..., :-1, -1] * gamma).sum(axis=-1)
+    deviance = deviance + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
+    if reml:
+        log_det = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+        deviance = deviance + log_det + cp.basis.log_det
+    return OneFactorPoint(cp, reml, T, levels, deviance, r2 / df, gamma, information, root)
+
+
+def has_one_factor(cp: CrossProducts) -> bool:
+    """Whether this design is one grouping factor alone."""
+    return len(cp.chain) == 1 and not cp.trailing
+
+
