@@ -59,7 +59,7 @@ class FixedBasis:
         """R⁻¹γ, for one or several columns."""
         if len(self.R) == 0:
             return np.zeros(gamma.shape)
-        return scipy.linalg.solve_triangular(self.R, gamma, check_finite=False)
+        return solve_upper(self.R, gamma)
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ class Preparation:
         W^½X = QR.
     values : mapping
         Weighted values of the chain factors, by place.
-    Zt : (n, q) csc_array
-        Weighted design of the trailing factors.
+    Zt : (n, q) csc_array or None
+        Weighted design of the trailing factors, where there are any.
     empty : CrossProducts
         With a response of zeros.
     """
@@ -184,7 +184,7 @@ class Preparation:
     Q: Array
     R: Array
     values: Mapping[int, Array]
-    Zt: sp.csc_array
+    Zt: sp.csc_array | None
     empty: CrossProducts
 
     def with_response(self, y: Array) -> CrossProducts:
@@ -212,7 +212,7 @@ class Preparation:
             )
             chain.append(replace(f, ZR=ZR))
         ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
-        if len(ZR):
+        if self.Zt is not None:
             ZR[:, -1] = self.Zt.T @ e
         RR[-1, :-1] = RR[:-1, -1] = e @ self.Q
         RR[-1, -1] = e @ e
@@ -252,7 +252,7 @@ def prepare(design: Design) -> Preparation:
     chain_order, trailing_order = _elimination_order(design.factors)
     # Random-effects values carry the root of the weights too, so that plain products are weighted.
     values = {j: _weighted(design.factors[j].values, root) for j in chain_order}
-    Zt = _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root, n)
+    Zt = _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root) if trailing_order else None
     Q0 = np.column_stack([Q, np.zeros(n)])
     empty = CrossProducts(
         n=n,
@@ -262,8 +262,8 @@ def prepare(design: Design) -> Preparation:
         RR=Q0.T @ Q0,
         chain=_chain_factors(design.factors, values, chain_order, Zt, Q0),
         trailing=_trailing_factors(design.factors, trailing_order),
-        S=(Zt.T @ Zt).toarray() if trailing_order else np.zeros((0, 0)),
-        ZR=Zt.T @ Q0 if trailing_order else np.zeros((0, p + 1)),
+        S=(Zt.T @ Zt).toarray() if Zt is not None else np.zeros((0, 0)),
+        ZR=Zt.T @ Q0 if Zt is not None else np.zeros((0, p + 1)),
     )
     return Preparation(design, root, weight_scale, Q, R, values, Zt, empty)
 
@@ -281,8 +281,19 @@ def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[F
     e = y - Q @ coefficients
     again = Q.T @ e  # a second projection removes what rounding left of a large mean
     e -= Q @ again
-    beta = scipy.linalg.solve_triangular(R, coefficients + again, check_finite=False)
+    beta = solve_upper(R, coefficients + again)
     return FixedBasis(R, beta, float(e @ e), total), e
+
+
+SMALL = 64
+"""Systems up to this size are solved by numpy's general solver, which doesn't start threads for them."""
+
+
+def solve_upper(R: Array, right: Array) -> Array:
+    """R⁻¹ times the right side, R upper triangular."""
+    if len(R) <= SMALL:
+        return np.linalg.solve(R, right)
+    return scipy.linalg.solve_triangular(R, right, check_finite=False)
 
 
 def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:
@@ -313,9 +324,7 @@ def _weighted(values: Array, root: Array | None) -> Array:
     return values if root is None else values * root[:, None]
 
 
-def _trailing_matrix(blocks: list[sp.csr_array], root: Array | None, n: int) -> sp.csc_array:
-    if not blocks:
-        return sp.csc_array((n, 0))
+def _trailing_matrix(blocks: list[sp.csr_array], root: Array | None) -> sp.csc_array:
     Z = sp.hstack(blocks, format="csc")
     return sp.csc_array(Z if root is None else sp.diags_array(root) @ Z)
 
@@ -324,7 +333,7 @@ def _chain_factors(
     factors: Sequence[RandomFactor],
     values: Mapping[int, Array],
     order: list[int],
-    Zt: sp.csc_array,
+    Zt: sp.csc_array | None,
     Qe: Array,
 ) -> tuple[ChainFactor, ...]:
     pairs = [_pairs(factors[j], values[j], Zt) for j in order]
@@ -346,7 +355,7 @@ def _chain_factors(
                 columns=columns,
                 C=C,
                 maps=[
-                    _pair_map(parent[rows], columns, *pairs[position + 1 + i][:2], Zt.shape[1])
+                    _pair_map(parent[rows], columns, *pairs[position + 1 + i][:2], 0 if Zt is None else Zt.shape[1])
                     for i, parent in enumerate(parents)
                 ],
             )
@@ -377,10 +386,10 @@ def _by_level(codes: Ints, L: int, left: Array, right: Array) -> Array:
     return np.ascontiguousarray((Z.T @ right).reshape(L, K, M))
 
 
-def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array) -> tuple[Ints, Ints, Array]:
+def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array | None) -> tuple[Ints, Ints, Array]:
     """Levels and trailing columns that share rows, and their products (pairs, K)."""
     K, L = factor.n_coefficients, factor.n_levels
-    if Zt.shape[1] == 0:
+    if Zt is None:
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((0, K))
     present = sp.csc_array((np.ones_like(Zt.data), Zt.indices, Zt.indptr), shape=Zt.shape)
     occurs = sp.csr_array(sparse_values(factor.codes, np.ones((len(values), 1)), L).T @ present)

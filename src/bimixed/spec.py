@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Literal
 
 from bimixed.context import caller_names, shallow
@@ -321,8 +322,7 @@ class ModelSpec(Specification):
             "cores": cores,
             "progress": progress,
         }
-        defaults = {name: p.default for name, p in inspect.signature(ModelSpec.fit).parameters.items()}
-        result = fit_design(self.design, lambda: self.priors, method, arguments, defaults)
+        result = fit_design(self.design, lambda: self.priors, method, arguments, _fit_defaults())
         return replace(result, spec=self)
 
     def to_pymc(
@@ -410,3 +410,9 @@ def _from_design(
     spec = object.__new__(cls)
     spec._settle(design, priors, recipe)
     return spec
+
+
+@cache
+def _fit_defaults() -> dict[str, Any]:
+    """Default of every argument of :meth:`ModelSpec.fit`."""
+    return {name: p.default for name, p in inspect.signature(ModelSpec.fit).parameters.items()}

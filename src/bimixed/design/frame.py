@@ -61,6 +61,8 @@ def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
     columns = list(columns)
     if isinstance(data, pd.DataFrame):
         _refuse_duplicates(data, columns)
+        if columns == list(data.columns):
+            return data.copy(deep=False)
         # not data[columns], which copies
         return pd.DataFrame({name: data[name] for name in columns}, index=data.index, copy=False)
     if isinstance(data, Mapping):
@@ -196,7 +198,7 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
         raise DataError(f"na_action is {na_action!r}; it can be 'drop' or 'raise'.")
     if len(table) == 0:
         raise DataError("The data have no rows; give at least as many as there are coefficients.")
-    missing = {name: table[name].isna().to_numpy() for name in table.columns}
+    missing = {name: _missing(column) for name, column in table.items()}
     missing |= {name: pd.isna(values) for name, values in extra.items()}
     for name, mask in missing.items():
         if mask.all():
@@ -223,14 +225,27 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
     index = table.index
     if dropped.any():
         table, index = table[kept], index[kept]
-    return Frame(plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0), index, kept, counts)
+    table = plain_columns(table)
+    if not (isinstance(table.index, pd.RangeIndex) and table.index.equals(pd.RangeIndex(len(table)))):
+        table = table.set_axis(pd.RangeIndex(len(table)), axis=0)
+    return Frame(table, index, kept, counts)
+
+
+def _missing(column: pd.Series) -> NDArray[np.bool_]:
+    kind = column.dtype.kind
+    if kind in "iub" and isinstance(column.dtype, np.dtype):
+        return np.zeros(len(column), dtype=bool)
+    if kind == "f" and isinstance(column.dtype, np.dtype):
+        return np.isnan(column.to_numpy())
+    return column.isna().to_numpy()
 
 
 def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Columns as formulaic reads them: nullable and arrow ones as numpy, no unused categories."""
     converted = {}
-    for name in table.columns:
-        dtype = table[name].dtype
+    for name, dtype in table.dtypes.items():
+        if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+            continue
         if isinstance(dtype, pd.CategoricalDtype):
             used = table[name].cat.remove_unused_categories()
             if len(used.cat.categories) < len(dtype.categories):

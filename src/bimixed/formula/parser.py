@@ -9,6 +9,7 @@ Grammar of what is taken out, all of it joined to the rest by ``+``::
 """
 
 import re
+from functools import lru_cache
 
 from bimixed.exceptions import FormulaError
 from bimixed.formula import scanner
@@ -42,6 +43,11 @@ def parse_formula(text: str) -> Formula:
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not a {type(text).__name__}.")
+    return _parsed(text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Formula:
     text = text.replace("\n", " ")  # a formula written over several lines
     scanner.check_balanced(text)
     refuse_habits(text)

@@ -15,10 +15,13 @@ from bimixed.likelihood import identification
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.problem import At, Failed, Problem, make_problem
+from bimixed.likelihood.start import moment_start
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.uncertainty import NormalApproximation
 
+FLAT = 1e-3
+"""Smallest eigenvalue of the unit-diagonal Hessian below which flat directions are looked for."""
 EXACT = 1e-10
 """Share of the fixed effects' residual sum of squares below which nothing is left as residual."""
 
@@ -82,9 +85,11 @@ def fit_likelihood(
             "The fixed and random effects together fit the response exactly: no residual variance is left. "
             "Is the response computed from the predictors and groups? Leave out what determines it."
         )
-    confounded = identification.confounded_coefficients(
-        design, theta, problem.free, here.variance_information(), report.at_bound
-    )
+    confounded: dict[int, list[int]] = {}
+    if report.least_curvature < FLAT:
+        confounded = identification.confounded_coefficients(
+            design, theta, problem.free, here.variance_information(), report.at_bound
+        )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
     result = assemble(design, problem, report, here, unidentified, confounded, diagnostics)
     return replace(result, refitter=_refitter(prepared, reml, optimizer, theta / np.sqrt(cp.weight_scale)))
@@ -113,7 +118,7 @@ def _refitter(
 
 def _start(problem: Problem, start: Array | None) -> Array:
     if start is None:
-        return np.where(problem.diagonal, 1.0, 0.0) / problem.scale
+        return np.where(problem.free, problem.theta_of(moment_start(problem.cp, problem.whiteners)), 0.0)
     theta = np.asarray(start, dtype=float)
     if theta.shape != problem.scale.shape or not np.isfinite(theta).all():
         raise FitError(

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.factorization import inverse_if_regular
-from bimixed.likelihood.small import inverse_factor
+from bimixed.likelihood.small import inverse_factor, is_large
+
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Levels:
 def eliminate(A: Array, ZR: Array, T: Array, inverse: Array | None) -> Levels:
     """Levels at T, (..., K, K); ``inverse`` is T⁻¹, or None where T is nearly singular."""
     K = T.shape[-1]
+    if T.ndim == 2 and is_large(ZR.size):
+        return _eliminate_compiled(A, ZR, T, inverse)
     T = T[..., None, :, :]
     D = T.mT @ (A @ T)
     D[..., range(K), range(K)] += 1.0
@@ -60,6 +65,17 @@ def eliminate(A: Array, ZR: Array, T: Array, inverse: Array | None) -> Levels:
         rest = np.eye(K) - A @ (W @ W.mT)
         N, E = rest @ A, ZR - A @ (W @ half)
     return Levels(W, half, N, E, log_dets.sum(axis=-1))
+
+
+def _eliminate_compiled(A: Array, ZR: Array, T: Array, inverse: Array | None) -> Levels:
+    from bimixed.likelihood.kernels import eliminate_levels
+
+    W, half, N, E = np.empty_like(A), np.empty_like(ZR), np.empty_like(A), np.empty_like(ZR)
+    regular = inverse is not None
+    log_det = eliminate_levels(
+        A, ZR, T, np.ascontiguousarray(inverse) if regular else np.zeros_like(T), regular, W, half, N, E
+    )
+    return Levels(W, half, N, E, np.asarray(log_det))
 
 
 @dataclass(frozen=True)
@@ -108,7 +124,7 @@ class OneFactorPoint:
         if self.reml and self.cp.p:
             Ex = self.levels.E[..., :-1]
             half = Ex @ np.linalg.inv(self.root).mT[..., None, :, :]
-            flat = np.moveaxis(half, -2, -3)
+            flat = half.swapaxes(-2, -3)
             flat = flat.reshape(*flat.shape[:-2], -1)
             slope = slope - flat @ flat.mT
         return 0.5 * (slope + slope.mT)
@@ -140,17 +156,9 @@ class OneFactorPoint:
         """As :func:`bimixed.likelihood.information.average_information`, (..., m, m)."""
         template = self.cp.chain[0].template
         rows, cols = template.positions
-        moves = self._moves(np.asarray(rows), np.asarray(cols), whitener)  # (..., L, m, K)
-        m = len(rows)
-        products = moves @ self.levels.N
-        flat = _by_parameter(moves, m)
-        wPw = flat @ _by_parameter(products, m).mT
+        wPw, links, scores = self._sums(self._H_moves(rows, cols, whitener))
         if self.cp.p:
-            Ex = self.levels.E[..., :-1]
-            links = flat @ Ex.reshape(*Ex.shape[:-3], -1, self.cp.p)
             wPw = wPw - links @ np.linalg.solve(self.information, links.mT)
-        e = self.residual_scores
-        scores = flat @ e.reshape(*e.shape[:-2], -1, 1)
         df = self.cp.n - self.cp.p if self.reml else self.cp.n
         s2 = self.sigma2[..., None, None]
         hessian = wPw / s2 - scores @ scores.mT / (df * s2**2)
@@ -158,25 +166,38 @@ class OneFactorPoint:
             hessian = hessian + 2.0 * self.H_slope[..., rows[:, None], rows] * (cols[:, None] == cols)
         return 0.5 * (hessian + hessian.mT)
 
-    def _moves(self, rows: Array, cols: Array, whitener: Array | None) -> Array:
-        """(∂H/∂parameter) Z'P y of every level, (..., L, m, K)."""
+    def _sums(self, dH: Array) -> tuple[Array, Array, Array]:
+        """Sums over levels of c'Nc, c'E_x and c'e with c = ∂H e, for every parameter."""
+        N, E, e = self.levels.N, self.levels.E, self.residual_scores
+        m, K, p = dH.shape[-3], dH.shape[-1], self.cp.p
+        if e.ndim == 2 and is_large(E.size):
+            from bimixed.likelihood.kernels import sum_moves
+
+            wVw, links, scores = np.zeros((m, m)), np.zeros((m, p)), np.zeros(m)
+            sum_moves(N, E, e, np.ascontiguousarray(dH), wVw, links, scores)
+            return wVw, links, scores[:, None]
+        c = (e @ dH.swapaxes(-3, -2).reshape(*dH.shape[:-3], K, m * K)).reshape(*e.shape[:-1], m, K)
+        flat = _by_parameter(c)
+        Ex = E[..., :-1]
+        links = flat @ Ex.reshape(*Ex.shape[:-3], -1, p)
+        return flat @ _by_parameter(c @ N).mT, links, flat @ e.reshape(*e.shape[:-2], -1, 1)
+
+    def _H_moves(self, rows: Indices, cols: Indices, whitener: Array | None) -> Array:
+        """∂H/∂parameter, (..., m, K, K)."""
         m, K = len(rows), self.T.shape[-1]
         unit = np.zeros((m, K, K))
         unit[np.arange(m), rows, cols] = 1.0
         if whitener is None:
             dH = unit @ self.T.mT[..., None, :, :]
-            dH = dH + dH.mT
-        else:
-            unit[np.arange(m), cols, rows] = 1.0
-            dH = whitener.T @ unit @ whitener
-        flat = self.residual_scores @ np.moveaxis(dH, -3, -2).reshape(*dH.shape[:-3], K, m * K)
-        return flat.reshape(*flat.shape[:-1], m, K)
+            return dH + dH.mT
+        unit[np.arange(m), cols, rows] = 1.0
+        return whitener.T @ unit @ whitener
 
 
-def _by_parameter(moves: Array, m: int) -> Array:
+def _by_parameter(moves: Array) -> Array:
     """(..., L, m, K) → (..., m, L·K)."""
-    moved = np.moveaxis(moves, -2, -3)
-    return moved.reshape(*moved.shape[:-3], m, -1)
+    moved = moves.swapaxes(-2, -3)
+    return moved.reshape(*moved.shape[:-2], -1)
 
 
 def evaluate_one_factor(

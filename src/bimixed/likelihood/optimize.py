@@ -18,8 +18,12 @@ from bimixed.exceptions import FitError
 METHODS = ("auto", "L-BFGS-B", "TNC", "SLSQP", "trust-constr")
 SNAP = 1e-4
 """Coordinates nearer to their bound than this are tried on it."""
-DECREMENT = 1e-11
-"""Largest predicted decrease of the deviance that still counts as arrived."""
+DECREMENT = 1e-9
+"""Largest predicted decrease of the deviance that still counts as arrived: 3e-5 standard errors."""
+ROUNDING = 1e-16
+"""Predicted decreases below this share of the deviance can't be told from rounding."""
+NEAR = 1e-6
+"""Below this predicted decrease the last Hessian serves for what is left to go."""
 CLOSE = 0.1
 """Promised decreases below this are left to Newton's method."""
 ITERATIONS = 60
@@ -73,6 +77,8 @@ class OptimizerReport:
         Decrease that a last Newton step predicts; near 0 at an optimum.
     converged : bool
     n_evaluations : int
+    least_curvature : float
+        Smallest eigenvalue of the last Hessian with its diagonal scaled to 1; infinite without any.
     point : Point
         The function at x.
     """
@@ -83,6 +89,7 @@ class OptimizerReport:
     decrement: float
     converged: bool
     n_evaluations: int
+    least_curvature: float
     point: Point
 
 
@@ -139,14 +146,14 @@ def minimize(
     x = np.asarray(start, dtype=float)
     if len(x) == 0:  # nothing to optimise over
         last = counted(x)
-        return OptimizerReport(x, last.value, x > 0.0, 0.0, True, counted.count, last)
+        return OptimizerReport(x, last.value, x > 0.0, 0.0, True, counted.count, np.inf, last)
     for _ in range(10):
         if method != "auto":
             x = _scipy(counted, x, bounded, method)
-        x, decrement = _newton(counted, _approach(counted, x))
+        x, decrement, hessian = _newton(counted, _approach(counted, x))
         snapped = _snap(counted, mirror(x), bounded)
         if snapped is not None:
-            x, decrement = _newton(counted, snapped)
+            x, decrement, hessian = _newton(counted, snapped)
         x = mirror(x)
         x = np.where(bounded & (x < SNAP * SNAP), 0.0, x)
         better = escape(x) if escape is not None else None
@@ -155,7 +162,23 @@ def minimize(
         x = better
     last = counted(x)
     converged = bool(decrement < 1e-6 and better is None)
-    return OptimizerReport(x, last.value, bounded & (x == 0.0), decrement, converged, counted.count, last)
+    return OptimizerReport(
+        x,
+        last.value,
+        bounded & (x == 0.0),
+        decrement,
+        converged,
+        counted.count,
+        _least_curvature(hessian),
+        last,
+    )
+
+
+def _least_curvature(hessian: Array) -> float:
+    diagonal = np.diag(hessian)
+    if diagonal.min() <= 0.0:
+        return 0.0
+    return float(np.linalg.eigvalsh(hessian / np.sqrt(diagonal[:, None] * diagonal))[0])
 
 
 def _scipy(objective: Objective, x: Array, bounded: NDArray[np.bool_], method: str) -> Array:
@@ -197,8 +220,8 @@ def _approach(objective: Objective, x: Array) -> Array:
     return x
 
 
-def _newton(objective: Objective, x: Array) -> tuple[Array, float]:
-    """Newton steps until they promise nothing more; returns x and the decrease still promised.
+def _newton(objective: Objective, x: Array) -> tuple[Array, float, Array]:
+    """Newton steps until they promise nothing more: x, the decrease still promised, the last Hessian.
 
     The approximate Hessian gets a symmetric rank-one correction from what the gradients showed it to
     miss, which makes the last steps superlinear (structured secant, Dennis, Gay and Welsch 1981).
@@ -206,11 +229,16 @@ def _newton(objective: Objective, x: Array) -> tuple[Array, float]:
     here = objective(x)
     known = here.hessian()
     correction = np.zeros_like(known)
-    decrement = np.inf
+    step, decrement = newton_step(here.gradient, known)
     for _ in range(ITERATIONS):
-        step, decrement = newton_step(here.gradient, known + correction)
-        if decrement < DECREMENT:
+        if decrement < max(DECREMENT, ROUNDING * abs(here.value)):
             break
+        if decrement < NEAR:  # the value may not show it, but the slope does
+            there = objective(x + step)
+            new_step, promised = newton_step(there.gradient, known + correction)
+            if promised < 0.5 * decrement and there.value < here.value + NEAR:
+                x, here, step, decrement = x + step, there, new_step, promised
+                continue
         longest = LONGEST * max(1.0, float(np.abs(x).max()))
         step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
         length = _line_search(objective, x, here, step)
@@ -218,14 +246,15 @@ def _newton(objective: Objective, x: Array) -> tuple[Array, float]:
             if not correction.any():
                 break
             correction[:] = 0.0
-            continue
-        moved = x + length * step
-        there = objective(moved)
-        at_there = there.hessian()
-        missed = there.gradient - here.gradient - (at_there + correction) @ (moved - x)
-        correction = correction + _rank_one(missed, moved - x)
-        x, here, known = moved, there, at_there
-    return x, decrement
+        else:
+            moved = x + length * step
+            there = objective(moved)
+            at_there = there.hessian()
+            missed = there.gradient - here.gradient - (at_there + correction) @ (moved - x)
+            correction = correction + _rank_one(missed, moved - x)
+            x, here, known = moved, there, at_there
+        step, decrement = newton_step(here.gradient, known + correction)
+    return x, decrement, known
 
 
 def _line_search(objective: Objective, x: Array, here: Point, step: Array) -> float | None:

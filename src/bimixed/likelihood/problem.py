@@ -62,6 +62,10 @@ class Problem:
         theta[self.free] = x / self.scale[self.free]
         return theta
 
+    def restricted(self, matrix: Array) -> Array:
+        """Rows and columns of the free entries."""
+        return matrix if self.free.all() else matrix[np.ix_(self.free, self.free)]
+
     def coordinates(self, theta: Array) -> Array:
         return (theta * self.scale)[self.free]
 
@@ -291,7 +295,7 @@ class At:
     def variance_information(self) -> Array:
         """Average information on the entries of the whitened H that are free."""
         p = self.problem
-        return self._average_information(p.whiteners)[np.ix_(p.free, p.free)]
+        return p.restricted(self._average_information(p.whiteners))
 
     def path(self) -> VariancePath | None:
         """The Newton step in variances."""
@@ -300,8 +304,8 @@ class At:
     def hessian(self) -> Array:
         """Average information, (m, m)."""
         p = self.problem
-        information = self._average_information(None)
-        return information[np.ix_(p.free, p.free)] / np.outer(p.scale[p.free], p.scale[p.free])
+        scale = p.scale[p.free]
+        return p.restricted(self._average_information(None)) / (scale[:, None] * scale)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,15 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 
 
+LARGE = 200_000
+"""Numbers in the largest array of a step from which compiled loops are worth loading."""
+
+
+def is_large(size: int) -> bool:
+    """Whether a step on so many numbers goes to compiled loops; by the size of the problem alone."""
+    return size >= LARGE
+
+
 def inverse_factor(D: Array) -> tuple[Array, Array]:
     """Inverse Cholesky factors of D (..., K, K) ⪰ I, and the log-determinants (...).
 

@@ -1,0 +1,130 @@
+"""Where the search begins: variances by moments.
+
+With e the least-squares residuals, E[D Z_a'ee'Z_a D] is linear in the variances of all coefficients and in σ²,
+for any weights D; what the fixed effects took of e is left aside. D = (I + Z'WZ/10)⁻¹ by level keeps large
+levels from deciding everything. Solving these equations is a method of moments like MINQUE (Rao 1971), good
+enough to begin with. It works in coordinates in which the covariates of a factor are uncorrelated.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimixed.covariance import Array, lower_factor
+from bimixed.crossproducts import ChainFactor, CrossProducts
+
+SMALLEST, LARGEST = 0.01, 100.0
+"""Relative variances, in units of the covariates, that the search starts between."""
+PRIOR = 0.1
+"""Relative variance that the weights suppose."""
+
+
+def moment_start(cp: CrossProducts, whiteners: Sequence[Array]) -> list[Array]:
+    """Relative factors T by place.
+
+    Parameters
+    ----------
+    cp : CrossProducts
+    whiteners : sequence of (K, K) arrays
+        B by place of the factor: covariates times B' are orthonormal.
+    """
+    left, right = _Equations(cp, whiteners).system()
+    size = np.sqrt(np.maximum(np.diag(left), 1e-300))
+    found = np.linalg.lstsq(left / size[:, None] / size, right / size, rcond=1e-10)[0] / size
+    sigma2 = found[-1] if found[-1] > 0 else cp.RR[-1, -1] / cp.n
+    factors, start = [], 0
+    for template, B in zip(cp.templates, whiteners, strict=True):
+        H = template.factor(found[start : start + template.n_theta] / sigma2)
+        start += template.n_theta
+        T = np.zeros_like(H)
+        for block in template.sub_blocks():
+            part = H[block, block] + np.tril(H[block, block], -1).T
+            values, vectors = np.linalg.eigh(part)
+            half = B[block, block].T @ vectors * np.sqrt(np.clip(values, SMALLEST, LARGEST))
+            T[block, block] = lower_factor(half @ half.T)
+        factors.append(T)
+    return factors
+
+
+class _Equations:
+    """Left and right sides of the moment equations; unknowns are the entries of H̃ by place, then σ²."""
+
+    def __init__(self, cp: CrossProducts, whiteners: Sequence[Array]):
+        self.cp, self.whiteners = cp, whiteners
+        templates = cp.templates
+        starts = np.cumsum([0, *(t.n_theta for t in templates)])
+        self.here = [slice(starts[j], starts[j + 1]) for j in range(len(templates))]
+        self.diagonal = [starts[j] + np.flatnonzero(t.is_diagonal) for j, t in enumerate(templates)]
+        """Unknowns that are variances, by coefficient."""
+        self.left = np.zeros((starts[-1] + 1, starts[-1] + 1))
+        self.right = np.zeros(starts[-1] + 1)
+
+    def system(self) -> tuple[Array, Array]:
+        cp = self.cp
+        self.left[-1, -1], self.right[-1] = cp.n, cp.RR[-1, -1]
+        D = [self._chain(f) for f in cp.chain]
+        if cp.trailing:
+            self._trailing(D)
+        for j, f in enumerate(cp.chain):
+            for i, (parent, N) in enumerate(zip(f.parents, f.N, strict=True)):
+                other = cp.chain[j + 1 + i]
+                own, its = self.diagonal[f.place], self.diagonal[other.place]
+                product = self.whiteners[f.place] @ N @ self.whiteners[other.place].T
+                squares = product * product
+                self.left[np.ix_(own, its)] += (D[j][:, :, None] * squares).sum(axis=0)
+                self.left[np.ix_(its, own)] += (D[j + 1 + i][parent][:, None, :] * squares).sum(axis=0).T
+        return self.left, self.right
+
+    def _chain(self, f: ChainFactor) -> Array:
+        """Equations of a chain factor by itself; returns the squared weights (L, K)."""
+        B, here, own = self.whiteners[f.place], self.here[f.place], self.diagonal[f.place]
+        rows, cols = f.template.positions
+        A = B @ f.A @ B.T
+        D = _inverse(np.eye(len(B)) + PRIOR * A)
+        Y = D @ A
+        z = (D @ (B @ f.ZR[:, :, -1:]))[:, :, 0]
+        K = len(B)
+        flat = Y.reshape(len(Y), -1)
+        products = (flat.T @ flat).reshape(K, K, K, K)  # [r, a, c, b]
+        both = products[rows[:, None], rows, cols[:, None], cols]
+        mirrored = products[rows[:, None], cols, cols[:, None], rows]
+        self.left[here, here] += both + mirrored * (rows != cols)
+        self.left[here, -1] += np.einsum("lab,lbc->ac", Y, D)[rows, cols]
+        self.right[here] += (z.T @ z)[rows, cols]
+        self.left[-1, own] += A.sum(axis=0).diagonal()
+        return np.diagonal(D, axis1=1, axis2=2) ** 2
+
+    def _trailing(self, chain_weights: list[Array]) -> None:
+        """Equations of the trailing factors' variances, and their couplings."""
+        cp, size = self.cp, len(self.right)
+        unknown = np.zeros(len(cp.ZR), dtype=np.intp)
+        scale = np.ones(len(cp.ZR))
+        for t in cp.trailing:
+            unknown[t.columns] = np.tile(self.diagonal[t.place], t.n_levels)
+            scale[t.columns] = np.tile(np.diag(self.whiteners[t.place]), t.n_levels)
+            off = np.setdiff1d(np.arange(self.here[t.place].start, self.here[t.place].stop), unknown)
+            self.left[off, off] = 1.0  # covariances of trailing factors start at 0
+        S = cp.S * scale[:, None] * scale
+        weight = 1.0 / (1.0 + PRIOR * S.diagonal()) ** 2
+        self._couple(np.asarray(S * S), unknown, weight)
+        self.left[:, -1] += np.bincount(unknown, weight * S.diagonal(), minlength=size)
+        self.left[-1] += np.bincount(unknown, S.diagonal(), minlength=size)
+        self.right += np.bincount(unknown, weight * (scale * cp.ZR[:, -1]) ** 2, minlength=size)
+        for f, D in zip(cp.chain, chain_weights, strict=True):
+            C = f.C @ self.whiteners[f.place].T * scale[f.columns, None]
+            for a, mine in enumerate(self.diagonal[f.place]):
+                squares = C[:, a] ** 2
+                self.left[mine] += np.bincount(unknown[f.columns], D[f.rows, a] * squares, minlength=size)
+                self.left[:, mine] += np.bincount(
+                    unknown[f.columns], weight[f.columns] * squares, minlength=size
+                )
+
+    def _couple(self, squares: Array, unknown: NDArray[np.intp], weight: Array) -> None:
+        for b in np.unique(unknown):
+            by_column = squares[:, unknown == b].sum(axis=1)
+            self.left[:, b] += np.bincount(unknown, weight * by_column, minlength=len(self.right))
+
+
+def _inverse(D: Array) -> Array:
+    return 1.0 / D if D.shape[-1] == 1 else np.linalg.inv(D)
