@@ -100,7 +100,7 @@ def movers() -> pd.DataFrame:
 
 
 def ladder(kind: str, n: int) -> Callable[[], pd.DataFrame]:
-    """n rows with integer labels; the number of inner levels grows with n, that of outer or crossed ones doesn't."""
+    """n rows with integer labels; inner levels grow with n, outer or crossed ones are 100."""
 
     def make() -> pd.DataFrame:
         rng = np.random.default_rng(n)
@@ -128,7 +128,9 @@ WORKS = {
     "sleepstudy": Work("sleepstudy, correlated slope", "Reaction ~ Days + (Days | Subject)", sleepstudy, 51),
     "nested": Work("nested simulation", "y ~ 1 + (1 | a) + (1 | a:b)", nested, 11),
     "crossed": Work("crossed simulation", "y ~ 1 + (1 | a) + (1 | b)", crossed, 11),
-    "insteval": Work("InstEval, three crossed", "y ~ service + (1 | s) + (1 | d) + (1 | dept:service)", insteval),
+    "insteval": Work(
+        "InstEval, three crossed", "y ~ service + (1 | s) + (1 | d) + (1 | dept:service)", insteval
+    ),
     "skewed": Work("ratings, 20,000 × 2,000, Zipf", "y ~ x + (1 | user) + (1 | item)", skewed),
     "slopes": Work("125,066 groups with slopes", "y ~ x + (x | g)", slopes),
     "movers": Work("pupils who change school", "y ~ year + (1 | pupil) + (1 | school)", movers),
@@ -136,4 +138,6 @@ WORKS = {
 for _kind, _formula in LADDER_FORMULAS.items():
     for _power in (4, 5, 6, 7):
         _title = f"{_kind}, 1e{_power} rows"
-        WORKS[f"{_kind}-1e{_power}"] = Work(_title, _formula, ladder(_kind, 10**_power), 5 if _power < 7 else 3)
+        WORKS[f"{_kind}-1e{_power}"] = Work(
+            _title, _formula, ladder(_kind, 10**_power), 5 if _power < 7 else 3
+        )

@@ -12,15 +12,19 @@ other factors, crossed with the chain, make the *trailing* part, which fills in 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array, CovarianceTemplate
 from bimixed.design import Design, RandomFactor, parents, sparse_values
 from bimixed.exceptions import FitError
+from bimixed.pairs import Pairs
+from bimixed.schur import trailing_products
+from bimixed.sparse import Analysis, to_lower_pattern
 
 Ints = NDArray[np.intp]
 
@@ -59,7 +63,7 @@ class FixedBasis:
         """R⁻¹γ, for one or several columns."""
         if len(self.R) == 0:
             return np.zeros(gamma.shape)
-        return solve_upper(self.R, gamma)
+        return dense.solve_upper(self.R, gamma)
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ class ChainFactor:
         Level of each *later* chain factor that this one's levels belong to.
     N : list of (L, K, K') arrays
         Z'WZ' with each later chain factor, at the parent's level.
-    rows, columns : (pairs,) int arrays
-        Which levels occur together with which trailing columns, sorted by row.
+    pairs : Pairs
+        Which levels occur together with which trailing columns.
     C : (pairs, K) array
         Z'WZ of these.
     maps : list of (pairs,) int arrays
@@ -93,8 +97,7 @@ class ChainFactor:
     ZR: Array
     parents: list[Ints]
     N: list[Array]
-    rows: Ints
-    columns: Ints
+    pairs: Pairs
     C: Array
     maps: list[Ints]
 
@@ -105,7 +108,7 @@ class ChainFactor:
 
 @dataclass(frozen=True)
 class TrailingFactor:
-    """A factor of the dense part: it holds columns ``start`` to ``start + L·K``."""
+    """A factor of the trailing part: it holds columns ``start`` to ``start + L·K``."""
 
     place: int
     template: CovarianceTemplate
@@ -133,8 +136,10 @@ class CrossProducts:
         [Q e]'W[Q e].
     chain : tuple of ChainFactor
     trailing : tuple of TrailingFactor
-    S : (q, q) array
-        Z'WZ of the trailing factors.
+    S : (q, q) array or csr_array
+        Z'WZ of the trailing factors: dense, or sparse where there is an analysis.
+    analysis : Analysis or None
+        How the trailing part is factorized where that is done sparsely.
     ZR : (q, p + 1) array
         Z'W[Q e] of the trailing factors.
     """
@@ -146,8 +151,27 @@ class CrossProducts:
     RR: Array
     chain: tuple[ChainFactor, ...]
     trailing: tuple[TrailingFactor, ...]
-    S: Array
+    S: Array | sp.csr_array
     ZR: Array
+    analysis: Analysis | None = None
+
+    @property
+    def width(self) -> int:
+        """Columns of the trailing part."""
+        return len(self.ZR)
+
+    def times_S(self, right: Array) -> Array:
+        """S times (q, r)."""
+        if isinstance(self.S, np.ndarray):
+            return dense.product(self.S, right)
+        return np.asarray(self.S @ right)
+
+    @cached_property
+    def S_lower(self) -> Array:
+        """S on the analysed pattern."""
+        if self.analysis is None or isinstance(self.S, np.ndarray):
+            raise AssertionError("the trailing part is dense")
+        return to_lower_pattern(self.analysis, self.S)
 
     @property
     def templates(self) -> list[CovarianceTemplate]:
@@ -214,7 +238,7 @@ class Preparation:
         ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
         if self.Zt is not None:
             ZR[:, -1] = self.Zt.T @ e
-        RR[-1, :-1] = RR[:-1, -1] = e @ self.Q
+        RR[-1, :-1] = RR[:-1, -1] = dense.product(self.Q.T, e)
         RR[-1, -1] = e @ e
         return replace(self.empty, basis=basis, chain=tuple(chain), ZR=ZR, RR=RR)
 
@@ -248,22 +272,31 @@ def prepare(design: Design) -> Preparation:
             f"{p} fixed coefficients for {n} rows leave nothing to estimate variances from; "
             "use fewer fixed effects or more data."
         )
-    Q, R = np.linalg.qr(X) if p else (np.zeros((n, 0)), np.zeros((0, 0)))
+    Q, R = dense.orthonormal(X)
     chain_order, trailing_order = _elimination_order(design.factors)
     # Random-effects values carry the root of the weights too, so that plain products are weighted.
     values = {j: _weighted(design.factors[j].values, root) for j in chain_order}
-    Zt = _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root) if trailing_order else None
+    Zt = (
+        _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root)
+        if trailing_order
+        else None
+    )
     Q0 = np.column_stack([Q, np.zeros(n)])
+    chain = _chain_factors(design.factors, values, chain_order, Zt, Q0)
+    trailing = _trailing_factors(design.factors, trailing_order)
+    sizes = np.repeat([t.template.size for t in trailing], [t.n_levels for t in trailing])
+    S, analysis = trailing_products(Zt, sizes, [f.pairs for f in chain])
     empty = CrossProducts(
         n=n,
         p=p,
         weight_scale=weight_scale,
         basis=FixedBasis(R, np.zeros(p), 0.0, 0.0),
-        RR=Q0.T @ Q0,
-        chain=_chain_factors(design.factors, values, chain_order, Zt, Q0),
-        trailing=_trailing_factors(design.factors, trailing_order),
-        S=(Zt.T @ Zt).toarray() if Zt is not None else np.zeros((0, 0)),
+        RR=dense.gram(Q0),
+        chain=chain,
+        trailing=trailing,
+        S=S,
         ZR=Zt.T @ Q0 if Zt is not None else np.zeros((0, p + 1)),
+        analysis=analysis,
     )
     return Preparation(design, root, weight_scale, Q, R, values, Zt, empty)
 
@@ -277,23 +310,12 @@ def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[F
     total = float(np.sum((y - mean * centre) ** 2))
     if Q.shape[1] == 0:
         return FixedBasis(R, np.zeros(0), float(y @ y), total), y
-    coefficients = Q.T @ y
-    e = y - Q @ coefficients
-    again = Q.T @ e  # a second projection removes what rounding left of a large mean
-    e -= Q @ again
-    beta = solve_upper(R, coefficients + again)
+    coefficients = dense.product(Q.T, y)
+    e = y - dense.product(Q, coefficients)
+    again = dense.product(Q.T, e)  # a second projection removes what rounding left of a large mean
+    e -= dense.product(Q, again)
+    beta = dense.solve_upper(R, coefficients + again)
     return FixedBasis(R, beta, float(e @ e), total), e
-
-
-SMALL = 64
-"""Systems up to this size are solved by numpy's general solver, which doesn't start threads for them."""
-
-
-def solve_upper(R: Array, right: Array) -> Array:
-    """R⁻¹ times the right side, R upper triangular."""
-    if len(R) <= SMALL:
-        return np.linalg.solve(R, right)
-    return scipy.linalg.solve_triangular(R, right, check_finite=False)
 
 
 def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:
@@ -324,7 +346,9 @@ def _weighted(values: Array, root: Array | None) -> Array:
     return values if root is None else values * root[:, None]
 
 
-def _trailing_matrix(blocks: list[sp.csr_array], root: Array | None) -> sp.csc_array:
+def _trailing_matrix(blocks: list[sp.csr_array], root: Array | None) -> sp.csc_array | None:
+    if not blocks:
+        return None
     Z = sp.hstack(blocks, format="csc")
     return sp.csc_array(Z if root is None else sp.diags_array(root) @ Z)
 
@@ -342,7 +366,7 @@ def _chain_factors(
         factor, later = factors[j], order[position + 1 :]
         codes, L = factor.codes, factor.n_levels
         parents = [_required_parent(factor, factors[k]) for k in later]
-        rows, columns, C = pairs[position]
+        own, C = pairs[position]
         chain.append(
             ChainFactor(
                 place=j,
@@ -351,11 +375,10 @@ def _chain_factors(
                 ZR=_by_level(codes, L, values[j], Qe),
                 parents=parents,
                 N=[_by_level(codes, L, values[j], values[k]) for k in later],
-                rows=rows,
-                columns=columns,
+                pairs=own,
                 C=C,
                 maps=[
-                    _pair_map(parent[rows], columns, *pairs[position + 1 + i][:2], 0 if Zt is None else Zt.shape[1])
+                    _pair_map(parent[own.rows], own.columns, pairs[position + 1 + i][0])
                     for i, parent in enumerate(parents)
                 ],
             )
@@ -386,16 +409,16 @@ def _by_level(codes: Ints, L: int, left: Array, right: Array) -> Array:
     return np.ascontiguousarray((Z.T @ right).reshape(L, K, M))
 
 
-def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array | None) -> tuple[Ints, Ints, Array]:
+def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array | None) -> tuple[Pairs, Array]:
     """Levels and trailing columns that share rows, and their products (pairs, K)."""
     K, L = factor.n_coefficients, factor.n_levels
     if Zt is None:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((0, K))
+        return Pairs(np.zeros(0, np.intp), np.zeros(0, np.intp), L, 0), np.zeros((0, K))
     present = sp.csc_array((np.ones_like(Zt.data), Zt.indices, Zt.indptr), shape=Zt.shape)
     occurs = sp.csr_array(sparse_values(factor.codes, np.ones((len(values), 1)), L).T @ present)
     occurs.sort_indices()
     rows = np.repeat(np.arange(L), np.diff(occurs.indptr)).astype(np.intp)
-    columns = occurs.indices.astype(np.intp)
+    pairs = Pairs(rows, occurs.indices.astype(np.intp), L, Zt.shape[1])
     C = np.empty((len(rows), K))
     for a in range(K):
         product = sp.csr_array(sparse_values(factor.codes, values[:, a : a + 1], L).T @ Zt)
@@ -404,14 +427,12 @@ def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array | None) -> tupl
             C[:, a] = product.data
         else:
             here = np.repeat(np.arange(L), np.diff(product.indptr))
-            place = _pair_map(here, product.indices.astype(np.intp), rows, columns, Zt.shape[1])
             C[:, a] = 0.0
-            C[place, a] = product.data
-    return rows, columns, C
+            C[_pair_map(here, product.indices.astype(np.intp), pairs), a] = product.data
+    return pairs, C
 
 
-def _pair_map(r: Ints, c: Ints, rows: Ints, columns: Ints, width: int) -> Ints:
-    """Positions of the pairs (r, c) in the sorted list of pairs (rows, columns)."""
-    return np.searchsorted(rows.astype(np.int64) * width + columns, r.astype(np.int64) * width + c).astype(
-        np.intp
-    )
+def _pair_map(r: Ints, c: Ints, pairs: Pairs) -> Ints:
+    """Positions of the pairs (r, c) among those given."""
+    width = np.int64(pairs.n_columns)
+    return np.searchsorted(pairs.rows * width + pairs.columns, r * width + c).astype(np.intp)

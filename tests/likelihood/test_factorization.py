@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from dense import dense_fit
+from designs import data, forced, theta_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,33 +59,9 @@ def general_design(structure, seed, n, weighted):
     return array_design(d["y"], X, groups, **given, **kwargs)
 
 
-def data(seed, n):
-    rng = np.random.default_rng(seed)
-    levels = {"a": 5, "b": 3, "c": 2, "i": 7, "j": 4}
-    table = pd.DataFrame({name: rng.integers(0, k, n) for name, k in levels.items()})
-    table["x"] = rng.normal(size=n) * 3 + 1
-    table["z"] = rng.normal(size=n)
-    table["y"] = rng.normal(size=n) + 10
-    w = rng.uniform(0.2, 5.0, n)
-    table["w"] = w / np.exp(np.mean(np.log(w)))  # the geometric mean that cross-products work with
-    table["o"] = rng.normal(size=n)
-    return table
-
-
-def theta_of(cp, seed, singular):
-    rng = np.random.default_rng(seed)
-    theta = rng.normal(size=sum(t.n_theta for t in cp.templates))
-    if singular == "some":
-        theta[rng.random(len(theta)) < 0.4] = 0.0
-    elif singular == "all":
-        theta[:] = 0.0
-    elif singular == "wide":
-        theta *= 10.0 ** rng.uniform(-4, 2, len(theta))
-    return theta
-
-
 @pytest.mark.parametrize("structure", [*STRUCTURES, *GENERAL])
-@settings(max_examples=12, deadline=None)
+@pytest.mark.parametrize("route", ["plain", "compiled", "sparse"])
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     n=st.integers(60, 120),
@@ -92,17 +69,20 @@ def theta_of(cp, seed, singular):
     reml=st.booleans(),
     singular=st.sampled_from(["none", "some", "all", "wide"]),
 )
-def test_against_brute_force(structure, seed, n, weighted, reml, singular):
+def test_against_brute_force(structure, route, seed, n, weighted, reml, singular):
     kwargs = {"weights": "w", "offset": "o"} if weighted else {}
     if structure in GENERAL:
         design = general_design(structure, seed, n, weighted)
     else:
         design = build_design(parse_formula(STRUCTURES[structure]), data(seed, n), **kwargs)
-    cp = cross_products(design)
-    theta = theta_of(cp, seed, singular)
-    T = relative_factors(cp, theta)
-    at = evaluate(cp, theta, reml)
-    slopes = gradient(cp, at, reml)
+    with forced(route):
+        cp = cross_products(design)
+        theta = theta_of(cp, seed, singular)
+        T = relative_factors(cp, theta)
+        at = evaluate(cp, theta, reml)
+        slopes = gradient(cp, at, reml)
+        assert len(slopes.inverse.gamma) == len(slopes.inverse.P) == len(design.factors)
+    assert (cp.analysis is not None) == (route == "sparse" and bool(cp.trailing))
     dense = dense_fit(design, T, reml)
 
     assert at.deviance == pytest.approx(dense.deviance, rel=1e-8, abs=1e-8)

@@ -32,7 +32,7 @@ def unidentified_coefficients(cp: CrossProducts) -> dict[int, list[int]]:
         found[f.place] = _aliased(total, taken)
     for t in cp.trailing:
         K = t.template.size
-        total = np.diag(cp.S)[t.columns].reshape(-1, K).sum(axis=0)
+        total = cp.S.diagonal()[t.columns].reshape(-1, K).sum(axis=0)
         taken = (cp.ZR[t.columns, : cp.p] ** 2).sum(axis=1).reshape(-1, K).sum(axis=0)
         found[t.place] = _aliased(total, taken)
     return {place: coefficients for place, coefficients in found.items() if coefficients}

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.objective import Evaluation, Gradient, cross_times
@@ -49,10 +50,10 @@ def average_information(
         products_of[t.place] = trailing[t.columns].reshape(t.n_levels, t.template.size, m)
     for place, c in enumerate(by_place):
         flat = c.reshape(-1, m)
-        products += flat.T @ products_of[place].reshape(-1, m)
+        products += dense.product(flat.T, products_of[place].reshape(-1, m))
         E = slopes.scores[place]
-        links += E[:, :, :-1].reshape(-1, cp.p).T @ flat
-        scores += slopes.residual_scores[place].reshape(-1) @ flat
+        links += dense.product(E[:, :, :-1].reshape(len(flat), cp.p).T, flat)
+        scores += dense.product(flat.T, slopes.residual_scores[place].reshape(-1))
     wVw = products - solution.quadratic
     wPw = wVw - links.T @ np.linalg.solve(at.information, links) if cp.p else wVw
     df = cp.n - cp.p if reml else cp.n

@@ -1,13 +1,16 @@
 """Compiled loops over many levels, for designs where numpy's temporaries take most of the time.
 
-Only large designs come here, because loading compiled code takes longer than a small fit; compiled code is kept on disk.
-The formulas are those of the numpy functions that call these, level by level.
+Only large designs come here, because loading compiled code takes longer than a small fit; compiled code is
+kept on disk. The formulas are those of the numpy functions that call these, level by level.
 """
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
+
+Indices = NDArray[np.intp]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -37,7 +40,7 @@ def _inverse_factor(D: Array, G: Array) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def eliminate_levels(
+def eliminate_levels(  # noqa: PLR0912
     A: Array, ZR: Array, T: Array, inverse: Array, regular: bool, W: Array, half: Array, N: Array, E: Array
 ) -> float:
     """See :func:`bimixed.likelihood.one_factor.eliminate`; fills W, half, N and E, returns log |WV|."""
@@ -121,9 +124,7 @@ def _plain_scores(A: Array, ZR: Array, W: Array, half: Array, rest: Array, N: Ar
 
 
 @numba.njit(cache=True, nogil=True)
-def sum_moves(
-    N: Array, E: Array, e: Array, dH: Array, wVw: Array, links: Array, scores: Array
-) -> None:
+def sum_moves(N: Array, E: Array, e: Array, dH: Array, wVw: Array, links: Array, scores: Array) -> None:
     """Sums over levels of c'Nc, c'E_x and c'e for c = ∂H e, (m, m), (m, p) and (m,)."""
     L, K = e.shape
     m, p = dH.shape[0], links.shape[1]

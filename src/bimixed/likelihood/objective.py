@@ -16,12 +16,11 @@ from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.factorization import (
     Factorization,
     Solution,
-    coupling_matrix,
     factorize,
-    inverse_if_regular,
 )
 from bimixed.likelihood.selected_inverse import SelectedInverse
 from bimixed.likelihood.small import sum_by
+from bimixed.likelihood.trailing import inverse_if_regular
 
 
 @dataclass(frozen=True)
@@ -160,11 +159,11 @@ def cross_times(cp: CrossProducts, blocks: list[Array]) -> tuple[list[Array], Ar
     (q, r) array
         Of the trailing factors.
     """
-    width, r = len(cp.S), blocks[0].shape[2]
+    width, r = cp.width, blocks[0].shape[2]
     trailing = np.zeros((width, r))
     for t in cp.trailing:
         trailing[t.columns] = blocks[t.place].reshape(-1, r)
-    to_trailing = cp.S @ trailing
+    to_trailing = cp.times_S(trailing)
     chain = [f.A @ blocks[f.place] for f in cp.chain]
     for j, f in enumerate(cp.chain):
         c = blocks[f.place]
@@ -173,7 +172,7 @@ def cross_times(cp: CrossProducts, blocks: list[Array]) -> tuple[list[Array], Ar
             chain[j] = chain[j] + f.N[i] @ blocks[k.place][parent]
             chain[j + 1 + i] = chain[j + 1 + i] + sum_by(parent, np.swapaxes(f.N[i], 1, 2) @ c, k.n_levels)
         if width:
-            coupling = coupling_matrix(f, f.C, width)
+            coupling = f.pairs.matrix(f.C)
             chain[j] = chain[j] + (coupling @ trailing).reshape(c.shape)
             to_trailing = to_trailing + coupling.T @ c.reshape(-1, r)
     return chain, to_trailing

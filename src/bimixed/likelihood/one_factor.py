@@ -6,7 +6,6 @@ once that way. The formulas are those of :mod:`bimixed.likelihood.objective` and
 :mod:`bimixed.likelihood.information` for a single block.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
-from bimixed.likelihood.factorization import inverse_if_regular
 from bimixed.likelihood.small import inverse_factor, is_large
+from bimixed.likelihood.trailing import inverse_if_regular
 
 Indices = NDArray[np.intp]
 
@@ -179,7 +178,7 @@ class OneFactorPoint:
         c = (e @ dH.swapaxes(-3, -2).reshape(*dH.shape[:-3], K, m * K)).reshape(*e.shape[:-1], m, K)
         flat = _by_parameter(c)
         Ex = E[..., :-1]
-        links = flat @ Ex.reshape(*Ex.shape[:-3], -1, p)
+        links = flat @ Ex.reshape(*Ex.shape[:-3], Ex.shape[-3] * K, p)
         return flat @ _by_parameter(c @ N).mT, links, flat @ e.reshape(*e.shape[:-2], -1, 1)
 
     def _H_moves(self, rows: Indices, cols: Indices, whitener: Array | None) -> Array:
@@ -229,7 +228,7 @@ def evaluate_one_factor(
     information = 0.5 * (RVR[..., :-1, :-1] + RVR[..., :-1, :-1].mT)
     root = np.linalg.cholesky(information)
     deviance = levels.log_det
-    gamma = np.zeros(RVR.shape[:-2] + (0,))
+    gamma = np.zeros((*RVR.shape[:-2], 0))
     r2 = RVR[..., -1, -1]
     if p:
         gamma = np.linalg.solve(information, RVR[..., :-1, -1:])[..., 0]
@@ -244,5 +243,3 @@ def evaluate_one_factor(
 def has_one_factor(cp: CrossProducts) -> bool:
     """Whether this design is one grouping factor alone."""
     return len(cp.chain) == 1 and not cp.trailing
-
-

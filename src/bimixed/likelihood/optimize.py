@@ -18,8 +18,8 @@ from bimixed.exceptions import FitError
 METHODS = ("auto", "L-BFGS-B", "TNC", "SLSQP", "trust-constr")
 SNAP = 1e-4
 """Coordinates nearer to their bound than this are tried on it."""
-DECREMENT = 1e-9
-"""Largest predicted decrease of the deviance that still counts as arrived: 3e-5 standard errors."""
+DECREMENT = 1e-11
+"""Largest predicted decrease of the deviance that still counts as arrived: 3e-6 standard errors."""
 ROUNDING = 1e-16
 """Predicted decreases below this share of the deviance can't be told from rounding."""
 NEAR = 1e-6

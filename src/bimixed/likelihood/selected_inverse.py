@@ -1,7 +1,7 @@
 """The blocks of Z'V⁻¹Z and of P = H − H Z'V⁻¹Z H that derivatives and conditional sds need.
 
 A backward pass over the factorization (Takahashi, Fagan and Chen 1973, for blocks): the trailing
-part's P is dense, and each chain factor's follows from those after it, at the places where its
+part's P comes first, and each chain factor's follows from those after it, at the places where its
 coupling isn't zero and nowhere else.
 """
 
@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
 
 from bimixed.covariance import Array
-from bimixed.crossproducts import TrailingFactor
-from bimixed.likelihood.factorization import (
-    ChainStep,
-    Couplings,
-    Factorization,
-    gram,
-    inverse_if_regular,
-    product_at_pairs,
-    scale_trailing,
-)
+from bimixed.likelihood.factorization import ChainStep, Couplings, Factorization
+from bimixed.likelihood.small import at_rows
+from bimixed.likelihood.trailing import inverse_if_regular
 
 
 @dataclass(frozen=True)
@@ -68,27 +60,16 @@ def _gamma_by_traces(fact: Factorization) -> dict[int, Array] | None:
     """Γ where one factor of single coefficients is eliminated before crossed ones; else None.
 
     Its sum over levels needs no level's own P: with c = GT'C the scaled couplings,
-    Σ_l G_l²(1 + c_l P c_l') = Σ_l G_l² + ⟨(Gc)'(Gc), P⟩, one sparse product more.
+    Σ_l G_l²(1 + c_l P c_l') = Σ_l G_l² + Σ_l G_l² c_l P c_l', one pass over the pairs more.
     """
-    single = len(fact.steps) == 1 and fact.width and all(len(T) == 1 for T in fact.T)
-    if not single or any(inverse_if_regular(T) is None for T in fact.T):
+    trailing = fact.trailing
+    single = len(fact.steps) == 1 and all(len(T) == 1 for T in fact.T)
+    if trailing is None or not single or any(inverse_if_regular(T) is None for T in fact.T):
         return None
     (step,) = fact.steps
-    scale = np.concatenate([np.full(f.n_levels, fact.T[f.place][0, 0]) for f in fact.cp.trailing])
-    lower = _inverse_lower(fact)
-    diagonal = np.diag(lower) * scale**2
-    gamma = {}
-    for f in fact.cp.trailing:
-        t = fact.T[f.place][0, 0]
-        gamma[f.place] = np.array([[(f.n_levels - diagonal[f.columns].sum() / t**2) / t**2]])
-    G = step.G[:, 0, 0]
-    weighted = G[step.factor.rows, None] * step.scaled_couplings.C
-    W = gram(step.factor, weighted, fact.width)
-    own = float(np.diag(W) @ diagonal)
-    lower *= W
-    product = 2.0 * float(scale @ (lower @ scale)) - own
-    t = step.T[0, 0]
-    inside = float(G @ G) + product
+    gamma = {f.place: trailing.gamma(f) for f in fact.cp.trailing}
+    G, t = step.G[:, 0, 0], step.T[0, 0]
+    inside = float(G @ G) + trailing.weighted_inner(step.factor.pairs, step.scaled_couplings.C, G * G)
     gamma[step.factor.place] = np.array([[(step.factor.n_levels - inside) / t**2]])
     return gamma
 
@@ -97,32 +78,30 @@ def _walk_back(fact: Factorization) -> tuple[dict[int, Array], dict[int, Array]]
     """Γ and P of every factor."""
     gamma: dict[int, Array] = {}
     P: dict[int, Array] = {}
-    P_trailing = _trailing_covariance(fact)
-    for f in fact.cp.trailing:
-        gamma[f.place] = _trailing_gamma(fact, f, P_trailing)
-        P[f.place] = _diagonal_blocks(P_trailing, f)
+    if fact.trailing is not None:
+        for f in fact.cp.trailing:
+            gamma[f.place] = fact.trailing.gamma(f)
+            P[f.place] = fact.trailing.blocks(f)
     later: dict[int, _Later] = {}
     for j in reversed(range(len(fact.steps))):
         step = fact.steps[j]
         scaled = step.scaled_couplings
-        t_parents, t_pairs = _coupled_with_later(fact, j, scaled, later, P_trailing)
+        t_parents, t_pairs = _coupled_with_later(fact, j, scaled, later)
         quad = _quadratic(step, scaled, t_parents, t_pairs)
         place = step.factor.place
         W = step.T @ np.swapaxes(step.G, 1, 2)
         P[place] = W @ (np.eye(W.shape[1]) + quad) @ np.swapaxes(W, 1, 2)
-        gamma[place] = _chain_gamma(fact, j, quad, later, P_trailing)
+        gamma[place] = _chain_gamma(fact, j, quad, later)
         if j > 0:
             later[j] = _Later(
                 P[place],
                 [-W @ t for t in t_parents],
-                -np.einsum("pab,pb->pa", W[step.factor.rows], t_pairs),
+                -at_rows(W, step.factor.pairs.rows, t_pairs),
             )
     return gamma, P
 
 
-def _chain_gamma(
-    fact: Factorization, j: int, quad: Array, later: dict[int, _Later], P_trailing: Array
-) -> Array:
+def _chain_gamma(fact: Factorization, j: int, quad: Array, later: dict[int, _Later]) -> Array:
     """Sum of the diagonal blocks of Z'V⁻¹Z; quad is that of the scaled couplings."""
     step = fact.steps[j]
     eye = np.eye(step.A.shape[1])
@@ -134,20 +113,22 @@ def _chain_gamma(
         return T_inverse.T @ blocks @ T_inverse
     # a singular T can't be divided out: (I + AH)⁻¹[A − quad of the plain couplings (I + HA)⁻¹]
     plain = step.couplings
-    quad = _quadratic(step, plain, *_coupled_with_later(fact, j, plain, later, P_trailing))
+    quad = _quadratic(step, plain, *_coupled_with_later(fact, j, plain, later))
     shrink = eye - step.A @ step.unscaled(step.scaled(np.broadcast_to(eye, step.A.shape)))
     return (shrink @ (step.A - quad @ np.swapaxes(shrink, 1, 2))).sum(axis=0)
 
 
 def _coupled_with_later(
-    fact: Factorization, j: int, couplings: Couplings, later: dict[int, _Later], P_trailing: Array
+    fact: Factorization, j: int, couplings: Couplings, later: dict[int, _Later]
 ) -> tuple[list[Array], Array]:
     """(coupling of step j to all later effects) · P of those, where it isn't zero."""
     step = fact.steps[j]
     factor = step.factor
     n_later = len(factor.parents)
     t_parents = []
-    t_pairs = product_at_pairs(factor, couplings.C, P_trailing) if fact.width else np.zeros_like(couplings.C)
+    t_pairs = np.zeros_like(couplings.C)
+    if fact.trailing is not None:
+        t_pairs = fact.trailing.product(factor.pairs, couplings.C)
     for i in range(n_later):
         parent = factor.parents[i]
         state = later[j + 1 + i]
@@ -162,8 +143,8 @@ def _coupled_with_later(
         if fact.width:
             P_pairs = state.pairs[factor.maps[i]]  # (pairs, K') at this factor's pairs
             products = couplings.C[:, :, None] * P_pairs[:, None, :]
-            t = t + _sum_pairs(step, products)
-            t_pairs = t_pairs + np.einsum("pab,pb->pa", couplings.N[i][factor.rows], P_pairs)
+            t = t + factor.pairs.by_level(products)
+            t_pairs = t_pairs + at_rows(couplings.N[i], factor.pairs.rows, P_pairs)
         t_parents.append(t)
     return t_parents, t_pairs
 
@@ -174,53 +155,5 @@ def _quadratic(step: ChainStep, couplings: Couplings, t_parents: list[Array], t_
     for t, N in zip(t_parents, couplings.N, strict=True):
         quad += t @ np.swapaxes(N, 1, 2)
     if len(couplings.C):
-        quad += _sum_pairs(step, t_pairs[:, :, None] * couplings.C[:, None, :])
+        quad += step.factor.pairs.by_level(t_pairs[:, :, None] * couplings.C[:, None, :])
     return quad
-
-
-def _sum_pairs(step: ChainStep, products: Array) -> Array:
-    """Sum over the pairs of each level."""
-    L, (_, K, M) = step.factor.n_levels, products.shape
-    out = np.empty((L, K, M))
-    for a in range(K):
-        for b in range(M):
-            out[:, a, b] = np.bincount(step.factor.rows, products[:, a, b], minlength=L)
-    return out
-
-
-def _trailing_covariance(fact: Factorization) -> Array:
-    """P of the trailing effects, Λ (Λ'SΛ + I)⁻¹ Λ'."""
-    if not fact.width:
-        return np.zeros((0, 0))
-    inverse = _inverse_lower(fact)
-    inverse += np.tril(inverse, -1).T
-    half = scale_trailing(fact.cp.trailing, fact.T, inverse)
-    return scale_trailing(fact.cp.trailing, fact.T, np.ascontiguousarray(half.T))
-
-
-def _inverse_lower(fact: Factorization) -> Array:
-    """Lower triangle of (Λ'SΛ + I)⁻¹; zeros above it, as above the Cholesky factor."""
-    inverse, info = scipy.linalg.lapack.dpotri(fact.chol, lower=1)
-    if info != 0:
-        raise np.linalg.LinAlgError(f"dpotri failed with {info}")
-    return np.asarray(inverse)
-
-
-def _diagonal_blocks(M: Array, f: TrailingFactor) -> Array:
-    K, L = f.template.size, f.n_levels
-    rows = f.start + np.arange(L)[:, None] * K + np.arange(K)
-    return M[rows[:, :, None], rows[:, None, :]]
-
-
-def _trailing_gamma(fact: Factorization, f: TrailingFactor, P_trailing: Array) -> Array:
-    """Sum of the diagonal blocks of Z'V⁻¹Z of one trailing factor."""
-    T = fact.T[f.place]
-    P = _diagonal_blocks(P_trailing, f)
-    T_inverse = inverse_if_regular(T)
-    if T_inverse is not None:
-        scaled = T_inverse @ P @ T_inverse.T
-        return T_inverse.T @ (f.n_levels * np.eye(len(T)) - scaled.sum(axis=0)) @ T_inverse
-    rows = fact.S[f.columns]
-    U = _diagonal_blocks(fact.S, f).sum(axis=0)
-    PS = (rows @ P_trailing).reshape(f.n_levels, len(T), -1)
-    return U - np.einsum("lac,lbc->ab", PS, rows.reshape(f.n_levels, len(T), -1))

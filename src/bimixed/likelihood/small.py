@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 
-
 LARGE = 200_000
 """Numbers in the largest array of a step from which compiled loops are worth loading."""
 
@@ -45,3 +44,10 @@ def sum_by(parent: NDArray[np.intp], values: Array, n: int) -> Array:
     for j in range(flat.shape[1]):
         out[:, j] = np.bincount(parent, flat[:, j], minlength=n)
     return out.reshape(n, *values.shape[1:])
+
+
+def at_rows(M: Array, rows: NDArray[np.intp], values: Array) -> Array:
+    """M[rows] times values, (pairs, K) from M (L, K', K) and values (pairs, K)."""
+    if M.shape[1:] == (1, 1):
+        return M[rows, 0] * values
+    return np.einsum("pab,pb->pa", M[rows], values)

@@ -1,7 +1,7 @@
 """Where the search begins: variances by moments.
 
-With e the least-squares residuals, E[D Z_a'ee'Z_a D] is linear in the variances of all coefficients and in σ²,
-for any weights D; what the fixed effects took of e is left aside. D = (I + Z'WZ/10)⁻¹ by level keeps large
+With e the least-squares residuals, E[D Z_a'ee'Z_a D] is linear in the variances of all coefficients and in
+σ², for any weights D; what the fixed effects took of e is left aside. D = (I + Z'WZ/10)⁻¹ by level keeps large
 levels from deciding everything. Solving these equations is a method of moments like MINQUE (Rao 1971), good
 enough to begin with. It works in coordinates in which the covariates of a factor are uncorrelated.
 """
@@ -9,7 +9,7 @@ enough to begin with. It works in coordinates in which the covariates of a facto
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+import scipy.sparse as sp
 
 from bimixed.covariance import Array, lower_factor
 from bimixed.crossproducts import ChainFactor, CrossProducts
@@ -105,25 +105,23 @@ class _Equations:
             scale[t.columns] = np.tile(np.diag(self.whiteners[t.place]), t.n_levels)
             off = np.setdiff1d(np.arange(self.here[t.place].start, self.here[t.place].stop), unknown)
             self.left[off, off] = 1.0  # covariances of trailing factors start at 0
-        S = cp.S * scale[:, None] * scale
-        weight = 1.0 / (1.0 + PRIOR * S.diagonal()) ** 2
-        self._couple(np.asarray(S * S), unknown, weight)
-        self.left[:, -1] += np.bincount(unknown, weight * S.diagonal(), minlength=size)
-        self.left[-1] += np.bincount(unknown, S.diagonal(), minlength=size)
+        S = sp.coo_array(cp.S)
+        row, column = S.coords
+        squares = (S.data * scale[row] * scale[column]) ** 2
+        diagonal = cp.S.diagonal() * scale**2
+        weight = 1.0 / (1.0 + PRIOR * diagonal) ** 2
+        cell = unknown[row] * size + unknown[column]
+        self.left += np.bincount(cell, weight[row] * squares, minlength=size**2).reshape(size, size)
+        self.left[:, -1] += np.bincount(unknown, weight * diagonal, minlength=size)
+        self.left[-1] += np.bincount(unknown, diagonal, minlength=size)
         self.right += np.bincount(unknown, weight * (scale * cp.ZR[:, -1]) ** 2, minlength=size)
         for f, D in zip(cp.chain, chain_weights, strict=True):
-            C = f.C @ self.whiteners[f.place].T * scale[f.columns, None]
+            C = f.C @ self.whiteners[f.place].T * scale[f.pairs.columns, None]
+            its = unknown[f.pairs.columns]
             for a, mine in enumerate(self.diagonal[f.place]):
                 squares = C[:, a] ** 2
-                self.left[mine] += np.bincount(unknown[f.columns], D[f.rows, a] * squares, minlength=size)
-                self.left[:, mine] += np.bincount(
-                    unknown[f.columns], weight[f.columns] * squares, minlength=size
-                )
-
-    def _couple(self, squares: Array, unknown: NDArray[np.intp], weight: Array) -> None:
-        for b in np.unique(unknown):
-            by_column = squares[:, unknown == b].sum(axis=1)
-            self.left[:, b] += np.bincount(unknown, weight * by_column, minlength=len(self.right))
+                self.left[mine] += np.bincount(its, D[f.pairs.rows, a] * squares, minlength=size)
+                self.left[:, mine] += np.bincount(its, weight[f.pairs.columns] * squares, minlength=size)
 
 
 def _inverse(D: Array) -> Array:

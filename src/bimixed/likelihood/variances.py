@@ -214,7 +214,7 @@ class LinearPredictorVariance:
         for place, factor in enumerate(self.design.factors):
             shape = (factor.n_levels, factor.n_coefficients, m)
             right[place] = rows[place].T.toarray().reshape(shape) if place in rows else np.zeros(shape)
-        trailing = np.zeros((len(self.cp.S), m))
+        trailing = np.zeros((self.cp.width, m))
         for t in self.cp.trailing:
             trailing[t.columns] = right[t.place].reshape(-1, m)
         solution = self.evaluation.factorization.solve([right[f.place] for f in self.cp.chain], trailing)

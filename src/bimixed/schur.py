@@ -1,0 +1,69 @@
+"""What is left for the trailing part once the chain is eliminated: how full it is, and so how to store it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from bimixed.covariance import Array
+from bimixed.pairs import Pairs
+from bimixed.sparse import Analysis, analyse
+
+Ints = NDArray[np.intp]
+
+DENSE_WIDTH = 800
+"""Trailing columns up to which a dense factorization takes less than finding out about a sparse one."""
+FILLED = 0.3
+"""Share of linked trailing levels from which on the trailing part is dense."""
+MOSTLY = 0.8
+"""Share of columns in the dense core from which on there is no gain from the sparse rest."""
+PROBE = 100
+"""Trailing levels that are looked at first."""
+
+
+def trailing_products(
+    Zt: sp.csc_array | None, sizes: Ints, chain: Sequence[Pairs]
+) -> tuple[Array | sp.csr_array, Analysis | None]:
+    """Z'WZ of the trailing factors, and how to factorize it where that is better done sparsely.
+
+    Sparse where the pattern that is left after the chain's elimination says that it costs less.
+
+    Parameters
+    ----------
+    Zt : (n, q) csc_array or None
+        Weighted design of the trailing factors.
+    sizes : (levels,) int array
+        Columns of each trailing level.
+    chain : sequence of Pairs
+        Couplings of each chain factor.
+    """
+    if Zt is None:
+        return np.zeros((0, 0)), None
+    S = sp.csr_array(Zt.T @ Zt)
+    if S.shape[0] <= DENSE_WIDTH:
+        return S.toarray(), None
+    node = np.repeat(np.arange(len(sizes)), sizes)
+    pattern = _schur_pattern(S, node, chain)
+    if pattern is None:
+        return S.toarray(), None
+    analysis = analyse(pattern, sizes)
+    if analysis.n_core > MOSTLY * analysis.n_columns:
+        return S.toarray(), None
+    return S, analysis
+
+
+def _schur_pattern(S: sp.csr_array, node: Ints, chain: Sequence[Pairs]) -> sp.csr_array | None:
+    """Which trailing levels are linked once the chain is eliminated; None where most are."""
+    n = int(node[-1]) + 1
+    to_node = sp.csr_array((np.ones(len(node), np.int32), (np.arange(len(node)), node)), shape=(len(node), n))
+    direct = sp.csr_array((np.ones(S.nnz, np.int32), S.indices, S.indptr), shape=S.shape)
+    pattern = sp.csr_array(to_node.T @ direct @ to_node)
+    probe = np.unique(np.linspace(0, n - 1, PROBE).astype(int))
+    for pairs in chain:
+        ones = np.ones(len(pairs), np.int32)
+        B = sp.csr_array((ones, node[pairs.columns], pairs.row_starts), shape=(pairs.n_rows, n))
+        if sp.csr_array(B[:, probe].T @ B).nnz > FILLED * len(probe) * n:
+            return None
+        pattern = pattern + sp.csr_array(B.T @ B)
+    return sp.csr_array(pattern) if pattern.nnz <= FILLED * n * n else None
