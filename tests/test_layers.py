@@ -17,6 +17,7 @@ LAYERS = [
     "vocabulary",
     "formula",
     "covariance",
+    "sparse",
     "datasets",
     "design",
     "priors",
@@ -40,7 +41,7 @@ LAYERS = [
 LAZY = {("engines", "bayes"), ("compare", "plots")}
 """Imports inside functions that keep heavy libraries unloaded; the second points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor"), "bayes")
-HOMES |= {"matplotlib": "plots", "formulaic": "design"}
+HOMES |= {"matplotlib": "plots", "formulaic": "design", "numba": "sparse"}
 
 
 def layer(path):
