@@ -95,44 +95,17 @@ def analyse(pattern: sp.csr_array, sizes: Ints) -> Analysis:
     ValueError
         If the pattern isn't square, fits the sizes badly or isn't symmetric.
     """
-    from bimixed.sparse.kernels import pattern as kernels
-
     sizes = np.ascontiguousarray(sizes, dtype=np.intp)
     starts, neighbours = _graph(pattern, sizes)
     nodes = order_nodes(starts, neighbours, sizes)
     first = _edges(sizes[nodes.order])
-    n_sparse = int(first[nodes.n_sparse])
-    n_nodes = len(sizes)
-
-    def rows(n_positions: int, climb: bool, counts: Ints) -> tuple[Ints, Rows]:
-        own = np.diff(first[: n_positions + 1])
-        within = np.arange(first[n_positions]) - np.repeat(first[:n_positions], own)
-        column_starts = _edges(np.repeat(counts, own) - within)
-        out = np.empty(column_starts[-1], dtype=np.int32)
-        kernels.fill_rows(
-            starts,
-            neighbours,
-            nodes.order,
-            nodes.place,
-            nodes.parent,
-            first,
-            n_positions,
-            climb,
-            column_starts,
-            out,
-        )
-        return column_starts, out
-
-    A_starts, A_rows = rows(n_nodes, False, _matrix_counts(starts, neighbours, nodes, sizes))
-    L_starts, L_rows = rows(nodes.n_sparse, True, nodes.counts[: nodes.n_sparse])
-    A_places = np.empty(len(A_rows), dtype=np.intp)
-    kernels.places_within(A_starts, A_rows, L_starts, L_rows, n_sparse, A_places)
-    n_core = int(first[-1]) - n_sparse
-    border = A_starts[n_sparse]
-    column = np.repeat(np.arange(n_core), np.diff(A_starts[n_sparse:]))
-    A_places[border:] = column * n_core + (A_rows[border:] - n_sparse)
+    n_sparse, n_core = int(first[nodes.n_sparse]), int(first[-1] - first[nodes.n_sparse])
+    counts = nodes.counts[: nodes.n_sparse]
+    A_starts, A_rows = _fill(
+        starts, neighbours, nodes, first, _matrix_counts(starts, neighbours, nodes, sizes), climb=False
+    )
+    L_starts, L_rows = _fill(starts, neighbours, nodes, first, counts, climb=True)
     order = _expand(nodes.order, sizes)
-    squares = square_counts(sizes[nodes.order[: nodes.n_sparse]], nodes.counts[: nodes.n_sparse])
     return Analysis(
         order=order,
         place=inverse_order(order),
@@ -141,13 +114,44 @@ def analyse(pattern: sp.csr_array, sizes: Ints) -> Analysis:
         first=first,
         A_starts=A_starts,
         A_rows=A_rows,
-        A_places=A_places,
+        A_places=_places(A_starts, A_rows, L_starts, L_rows),
         L_starts=L_starts,
         L_rows=L_rows,
         groups=_groups(L_starts, L_rows),
-        flops=float(squares.sum()),
+        flops=float(square_counts(sizes[nodes.order[: nodes.n_sparse]], counts).sum()),
         nnz=len(L_rows) + n_core * (n_core + 1) // 2,
     )
+
+
+def _fill(
+    starts: Ints, neighbours: Ints, nodes: NodeOrder, first: Ints, counts: Ints, climb: bool
+) -> tuple[Ints, Rows]:
+    """Column starts and rows of the first nodes' columns, as many as there are counts."""
+    from bimixed.sparse.kernels import pattern as kernels
+
+    n = len(counts)
+    own = np.diff(first[: n + 1])
+    within = np.arange(first[n]) - np.repeat(first[:n], own)
+    column_starts = _edges(np.repeat(counts, own) - within)
+    rows = np.empty(column_starts[-1], dtype=np.int32)
+    kernels.fill_rows(
+        starts, neighbours, nodes.order, nodes.place, nodes.parent, first, n, climb, column_starts, rows
+    )
+    return column_starts, rows
+
+
+def _places(A_starts: Ints, A_rows: Rows, L_starts: Ints, L_rows: Rows) -> Ints:
+    """Place of A's entries in L, and in the core by columns."""
+    from bimixed.sparse.kernels import pattern as kernels
+
+    n_sparse = len(L_starts) - 1
+    n_core = len(A_starts) - 1 - n_sparse
+    places = np.empty(len(A_rows), dtype=np.intp)
+    kernels.places_within(A_starts, A_rows, L_starts, L_rows, n_sparse, places)
+    border = A_starts[n_sparse]
+    column = np.repeat(np.arange(n_core), np.diff(A_starts[n_sparse:]))
+    places[border:] = column * n_core + (A_rows[border:] - n_sparse)
+    return places
 
 
 def _graph(pattern: sp.csr_array, sizes: Ints) -> tuple[Ints, Ints]:
