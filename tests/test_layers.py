@@ -25,6 +25,7 @@ LAYERS = [
     "pair_kernels",
     "pairs",
     "schur",
+    "trailing_rows",
     "crossproducts",
     "results",
     "likelihood",

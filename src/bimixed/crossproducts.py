@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from bimixed import dense
 from bimixed.covariance import Array, CovarianceTemplate
-from bimixed.design import Design, RandomFactor, parents, sparse_values
+from bimixed.design import Design, RandomFactor, parents
 from bimixed.exceptions import FitError
 from bimixed.pairs import Pairs
 from bimixed.schur import trailing_products
 from bimixed.sparse import Analysis, to_lower_pattern
+from bimixed.trailing_rows import TrailingRows, by_level, no_pairs, pair_map, trailing_rows
 
 Ints = NDArray[np.intp]
 
@@ -196,8 +197,8 @@ class Preparation:
         W^½X = QR.
     values : mapping
         Weighted values of the chain factors, by place.
-    Zt : (n, q) csc_array or None
-        Weighted design of the trailing factors, where there are any.
+    trailing : TrailingRows or None
+        Weighted rows of the trailing factors, where there are any.
     empty : CrossProducts
         With a response of zeros.
     """
@@ -208,7 +209,7 @@ class Preparation:
     Q: Array
     R: Array
     values: Mapping[int, Array]
-    Zt: sp.csc_array | None
+    trailing: TrailingRows | None
     empty: CrossProducts
 
     def with_response(self, y: Array) -> CrossProducts:
@@ -231,15 +232,15 @@ class Preparation:
         chain = []
         for f in self.empty.chain:
             ZR = f.ZR.copy()
-            ZR[:, :, -1:] = _by_level(
+            ZR[:, :, -1:] = by_level(
                 design.factors[f.place].codes, f.n_levels, self.values[f.place], e[:, None]
             )
             chain.append(replace(f, ZR=ZR))
         ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
-        if self.Zt is not None:
-            ZR[:, -1] = self.Zt.T @ e
+        if self.trailing is not None:
+            ZR[:, -1:] = self.trailing.times(e[:, None])
         RR[-1, :-1] = RR[:-1, -1] = dense.product(self.Q.T, e)
-        RR[-1, -1] = e @ e
+        RR[-1, -1] = basis.rss
         return replace(self.empty, basis=basis, chain=tuple(chain), ZR=ZR, RR=RR)
 
 
@@ -276,16 +277,14 @@ def prepare(design: Design) -> Preparation:
     chain_order, trailing_order = _elimination_order(design.factors)
     # Random-effects values carry the root of the weights too, so that plain products are weighted.
     values = {j: _weighted(design.factors[j].values, root) for j in chain_order}
-    Zt = (
-        _trailing_matrix([design.factors[j].matrix() for j in trailing_order], root)
-        if trailing_order
-        else None
-    )
+    rows = trailing_rows([design.factors[j] for j in trailing_order], root, n)
     Q0 = np.column_stack([Q, np.zeros(n)])
-    chain = _chain_factors(design.factors, values, chain_order, Zt, Q0)
+    chain = _chain_factors(design.factors, values, chain_order, rows, Q0)
     trailing = _trailing_factors(design.factors, trailing_order)
     sizes = np.repeat([t.template.size for t in trailing], [t.n_levels for t in trailing])
-    S, analysis = trailing_products(Zt, sizes, [f.pairs for f in chain])
+    S, analysis = (np.zeros((0, 0)), None)
+    if rows is not None:
+        S, analysis = trailing_products(rows.gram(), sizes, [f.pairs for f in chain])
     empty = CrossProducts(
         n=n,
         p=p,
@@ -295,10 +294,10 @@ def prepare(design: Design) -> Preparation:
         chain=chain,
         trailing=trailing,
         S=S,
-        ZR=Zt.T @ Q0 if Zt is not None else np.zeros((0, p + 1)),
+        ZR=np.zeros((0, p + 1)) if rows is None else rows.times(Q0),
         analysis=analysis,
     )
-    return Preparation(design, root, weight_scale, Q, R, values, Zt, empty)
+    return Preparation(design, root, weight_scale, Q, R, values, rows, empty)
 
 
 def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Array]:
@@ -306,16 +305,16 @@ def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[F
     if root is not None:
         y = y * root
     centre = root if root is not None else np.ones(len(y))
-    mean = (centre @ y) / (centre @ centre)
+    mean = np.sum(centre * y) / np.sum(centre * centre)
     total = float(np.sum((y - mean * centre) ** 2))
     if Q.shape[1] == 0:
-        return FixedBasis(R, np.zeros(0), float(y @ y), total), y
+        return FixedBasis(R, np.zeros(0), float(np.sum(y * y)), total), y
     coefficients = dense.product(Q.T, y)
     e = y - dense.product(Q, coefficients)
     again = dense.product(Q.T, e)  # a second projection removes what rounding left of a large mean
     e -= dense.product(Q, again)
     beta = dense.solve_upper(R, coefficients + again)
-    return FixedBasis(R, beta, float(e @ e), total), e
+    return FixedBasis(R, beta, float(np.sum(e * e)), total), e
 
 
 def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:
@@ -346,21 +345,19 @@ def _weighted(values: Array, root: Array | None) -> Array:
     return values if root is None else values * root[:, None]
 
 
-def _trailing_matrix(blocks: list[sp.csr_array], root: Array | None) -> sp.csc_array | None:
-    if not blocks:
-        return None
-    Z = sp.hstack(blocks, format="csc")
-    return sp.csc_array(Z if root is None else sp.diags_array(root) @ Z)
-
-
 def _chain_factors(
     factors: Sequence[RandomFactor],
     values: Mapping[int, Array],
     order: list[int],
-    Zt: sp.csc_array | None,
+    trailing: TrailingRows | None,
     Qe: Array,
 ) -> tuple[ChainFactor, ...]:
-    pairs = [_pairs(factors[j], values[j], Zt) for j in order]
+    pairs = [
+        no_pairs(factors[j].n_levels, factors[j].n_coefficients)
+        if trailing is None
+        else trailing.couple(factors[j].codes, values[j], factors[j].n_levels)
+        for j in order
+    ]
     chain = []
     for position, j in enumerate(order):
         factor, later = factors[j], order[position + 1 :]
@@ -371,14 +368,14 @@ def _chain_factors(
             ChainFactor(
                 place=j,
                 template=factor.template,
-                A=_by_level(codes, L, values[j], values[j]),
-                ZR=_by_level(codes, L, values[j], Qe),
+                A=by_level(codes, L, values[j], values[j]),
+                ZR=by_level(codes, L, values[j], Qe),
                 parents=parents,
-                N=[_by_level(codes, L, values[j], values[k]) for k in later],
+                N=[by_level(codes, L, values[j], values[k]) for k in later],
                 pairs=own,
                 C=C,
                 maps=[
-                    _pair_map(parent[own.rows], own.columns, pairs[position + 1 + i][0])
+                    pair_map(parent[own.rows], own.columns, pairs[position + 1 + i][0])
                     for i, parent in enumerate(parents)
                 ],
             )
@@ -391,48 +388,3 @@ def _required_parent(inner: RandomFactor, outer: RandomFactor) -> Ints:
     if parent is None:
         raise AssertionError("chain factors are nested by construction")
     return parent
-
-
-def _by_level(codes: Ints, L: int, left: Array, right: Array) -> Array:
-    """Sum over the rows of each level of the outer products left ⊗ right, (L, K, K')."""
-    K, M = left.shape[1], right.shape[1]
-    if K * M <= 16:
-        out = np.empty((L, K, M))
-        for a in range(K):
-            for b in range(M):
-                if right is left and b < a:
-                    out[:, a, b] = out[:, b, a]
-                else:
-                    out[:, a, b] = np.bincount(codes, left[:, a] * right[:, b], minlength=L)
-        return out
-    Z = sparse_values(codes, left, L)
-    return np.ascontiguousarray((Z.T @ right).reshape(L, K, M))
-
-
-def _pairs(factor: RandomFactor, values: Array, Zt: sp.csc_array | None) -> tuple[Pairs, Array]:
-    """Levels and trailing columns that share rows, and their products (pairs, K)."""
-    K, L = factor.n_coefficients, factor.n_levels
-    if Zt is None:
-        return Pairs(np.zeros(0, np.intp), np.zeros(0, np.intp), L, 0), np.zeros((0, K))
-    present = sp.csc_array((np.ones_like(Zt.data), Zt.indices, Zt.indptr), shape=Zt.shape)
-    occurs = sp.csr_array(sparse_values(factor.codes, np.ones((len(values), 1)), L).T @ present)
-    occurs.sort_indices()
-    rows = np.repeat(np.arange(L), np.diff(occurs.indptr)).astype(np.intp)
-    pairs = Pairs(rows, occurs.indices.astype(np.intp), L, Zt.shape[1])
-    C = np.empty((len(rows), K))
-    for a in range(K):
-        product = sp.csr_array(sparse_values(factor.codes, values[:, a : a + 1], L).T @ Zt)
-        product.sort_indices()
-        if product.nnz == len(rows):  # the pattern is the same where no value is zero
-            C[:, a] = product.data
-        else:
-            here = np.repeat(np.arange(L), np.diff(product.indptr))
-            C[:, a] = 0.0
-            C[_pair_map(here, product.indices.astype(np.intp), pairs), a] = product.data
-    return pairs, C
-
-
-def _pair_map(r: Ints, c: Ints, pairs: Pairs) -> Ints:
-    """Positions of the pairs (r, c) among those given."""
-    width = np.int64(pairs.n_columns)
-    return np.searchsorted(pairs.rows * width + pairs.columns, r * width + c).astype(np.intp)

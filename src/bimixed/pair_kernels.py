@@ -91,7 +91,7 @@ def gram_on_pattern(
     C: Array,
     out: Array,
 ) -> None:
-    """out −= Σ over levels of C'C on a sparse lower pattern; ``positions``: the pairs' columns in its order."""
+    """out −= Σ over levels of C'C on a sparse lower pattern; ``positions``: the pairs' columns there."""
     K = C.shape[1]
     total = np.zeros(len(order))
     for j in range(len(order)):

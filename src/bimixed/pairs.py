@@ -15,8 +15,10 @@ Ints = NDArray[np.intp]
 
 COMPILED = 500_000
 """Products of pairs from which compiled loops are worth loading."""
-DENSE_SHARE = 0.1
+DENSE_SHARE = 0.25
 """Couplings filled beyond this share are multiplied as dense matrices, which is faster there."""
+DENSE_SIZE = 20_000_000
+"""Numbers in the largest such matrix."""
 CHUNK = 4_000_000
 """Numbers in the largest temporary of a product that is only needed at some places."""
 
@@ -55,8 +57,16 @@ class Pairs:
         return np.argsort(self.columns, kind="stable").astype(np.intp)
 
     @cached_property
+    def is_full(self) -> bool:
+        """Whether products are made of dense matrices."""
+        size = self.n_rows * self.n_columns
+        return len(self) > DENSE_SHARE * size and size <= DENSE_SIZE
+
+    @cached_property
     def is_large(self) -> bool:
         """Whether products go to compiled loops."""
+        if self.is_full:
+            return False
         return float(np.sum(np.diff(self.row_starts).astype(float) ** 2)) >= COMPILED
 
     def positions(self, analysis: Analysis) -> Ints:
@@ -91,9 +101,6 @@ class Pairs:
                 out[:, a, b] = np.bincount(self.rows, products[:, a, b], minlength=self.n_rows)
         return out
 
-    def _is_full(self) -> bool:
-        return len(self) > DENSE_SHARE * self.n_rows * self.n_columns
-
     def subtract_gram(self, values: Array, S: Array) -> None:
         """S −= Σ over levels of values'values, at least its lower triangle; S is (q, q)."""
         if self.is_large:
@@ -102,7 +109,7 @@ class Pairs:
             pair_kernels.subtract_gram(*self._lists, self.columns, np.ascontiguousarray(values), S)
             return
         matrix = self.matrix(values)
-        if self._is_full():
+        if self.is_full:
             S -= dense.gram(matrix.toarray())
         else:
             S -= sp.csr_array(matrix.T @ matrix).toarray()
@@ -131,6 +138,9 @@ class Pairs:
                     *self._lists, self.columns, np.ascontiguousarray(values), weights, P
                 )
             )
+        if self.is_full:
+            full = self.matrix(values).toarray()
+            return float(np.sum(weights[:, None] * full * dense.product(full, dense.symmetric(P))))
         gram = np.zeros_like(P)
         self.subtract_gram(np.sqrt(weights)[self.rows, None] * values, gram)
         return -float(2.0 * np.sum(np.tril(gram) * P) - np.diag(gram) @ np.diag(P))
@@ -149,6 +159,11 @@ class Pairs:
                 *self._lists, self.columns, np.ascontiguousarray(values), np.ascontiguousarray(P), out
             )
             return out
+        if self.is_full:
+            for a in range(values.shape[1]):
+                full = dense.product(self.matrix(values[:, a : a + 1]).toarray(), P)
+                out[:, a] = full[self.rows, self.columns]
+            return out
         starts, step = self.row_starts, max(1, CHUNK // max(self.n_columns, 1))
         for a in range(values.shape[1]):
             matrix = self.matrix(values[:, a : a + 1])
@@ -156,7 +171,7 @@ class Pairs:
                 last = min(first + step, self.n_rows)
                 here = slice(starts[first], starts[last])
                 part = matrix[first:last]
-                full = dense.product(part.toarray(), P) if self._is_full() else part @ P
+                full = part @ P
                 out[here, a] = full[self.rows[here] - first, self.columns[here]]
         return out
 

@@ -23,26 +23,24 @@ PROBE = 100
 
 
 def trailing_products(
-    Zt: sp.csc_array | None, sizes: Ints, chain: Sequence[Pairs]
+    S: Array | sp.csr_array, sizes: Ints, chain: Sequence[Pairs]
 ) -> tuple[Array | sp.csr_array, Analysis | None]:
-    """Z'WZ of the trailing factors, and how to factorize it where that is better done sparsely.
+    """Z'WZ of the trailing factors as it is kept, and how to factorize it where that is done sparsely.
 
     Sparse where the pattern that is left after the chain's elimination says that it costs less.
 
     Parameters
     ----------
-    Zt : (n, q) csc_array or None
-        Weighted design of the trailing factors.
+    S : (q, q) array or csr_array
+        Z'WZ of the trailing factors.
     sizes : (levels,) int array
         Columns of each trailing level.
     chain : sequence of Pairs
         Couplings of each chain factor.
     """
-    if Zt is None:
-        return np.zeros((0, 0)), None
-    S = sp.csr_array(Zt.T @ Zt)
     if S.shape[0] <= DENSE_WIDTH:
-        return S.toarray(), None
+        return S if isinstance(S, np.ndarray) else S.toarray(), None
+    S = sp.csr_array(S)
     node = np.repeat(np.arange(len(sizes)), sizes)
     pattern = _schur_pattern(S, node, chain)
     if pattern is None:

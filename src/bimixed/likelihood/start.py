@@ -1,8 +1,8 @@
 """Where the search begins: variances by moments.
 
 With e the least-squares residuals, E[D Z_a'ee'Z_a D] is linear in the variances of all coefficients and in
-σ², for any weights D; what the fixed effects took of e is left aside. D = (I + Z'WZ/10)⁻¹ by level keeps large
-levels from deciding everything. Solving these equations is a method of moments like MINQUE (Rao 1971), good
+σ², for any weights D; what the fixed effects took of e is left aside. D = (I + Z'WZ/10)⁻¹ by level keeps
+large levels from deciding everything. Solving these is a method of moments like MINQUE (Rao 1971), good
 enough to begin with. It works in coordinates in which the covariates of a factor are uncorrelated.
 """
 
