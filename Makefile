@@ -3,15 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types clean constraints
+.PHONY: help env demo test bench lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
 	@echo "make test    all tests"
+	@echo "make bench   times against other packages, in an environment of their own: docs/benchmarks.md"
+	@echo "             (takes long; a part: make bench BENCH='--works sleepstudy nested')"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
-	@echo "make clean   remove the environment and everything that was built"
+	@echo "make clean   remove the environments and everything that was built"
 
 env: $(STAMP)
 
@@ -29,6 +33,15 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+$(PEERS_STAMP): benchmarks/peers.txt | $(STAMP)
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
+
+# lme4 takes part where Rscript is found. BENCH: options of benchmarks/bench.py.
+bench: $(PEERS_STAMP)
+	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(BENCH)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,4 +50,4 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(PEERS) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
