@@ -51,7 +51,7 @@ class FixedBasis:
     rss: float
     total: float
 
-    @property
+    @cached_property
     def log_det(self) -> float:
         """log |X'WX|."""
         return 2.0 * float(np.sum(np.log(np.abs(np.diag(self.R)))))

@@ -51,8 +51,7 @@ def eliminate(A: Array, ZR: Array, T: Array, inverse: Array | None) -> Levels:
     if T.ndim == 2 and is_large(ZR.size):
         return _eliminate_compiled(A, ZR, T, inverse)
     T = T[..., None, :, :]
-    D = T.mT @ (A @ T)
-    D[..., range(K), range(K)] += 1.0
+    D = T.mT @ (A @ T) + np.eye(K)
     G, log_dets = inverse_factor(D)
     W = T @ G.mT
     half = W.mT @ ZR
@@ -183,13 +182,12 @@ class OneFactorPoint:
 
     def _H_moves(self, rows: Indices, cols: Indices, whitener: Array | None) -> Array:
         """∂H/∂parameter, (..., m, K, K)."""
-        m, K = len(rows), self.T.shape[-1]
-        unit = np.zeros((m, K, K))
-        unit[np.arange(m), rows, cols] = 1.0
+        unit = np.zeros((len(rows), *self.T.shape[-2:]))
+        unit[np.arange(len(rows)), rows, cols] = 1.0
         if whitener is None:
             dH = unit @ self.T.mT[..., None, :, :]
             return dH + dH.mT
-        unit[np.arange(m), cols, rows] = 1.0
+        unit[np.arange(len(rows)), cols, rows] = 1.0
         return whitener.T @ unit @ whitener
 
 

@@ -22,6 +22,8 @@ DECREMENT = 1e-11
 """Largest predicted decrease of the deviance that still counts as arrived: 3e-6 standard errors."""
 ROUNDING = 1e-16
 """Predicted decreases below this share of the deviance can't be told from rounding."""
+LAST = 4e-9
+"""A step that promises less than this isn't looked at again, where the one before shows that it ends there."""
 NEAR = 1e-6
 """Below this predicted decrease the last Hessian serves for what is left to go."""
 CLOSE = 0.1
@@ -203,9 +205,11 @@ def _scipy(objective: Objective, x: Array, bounded: NDArray[np.bool_], method: s
 
 
 def _approach(objective: Objective, x: Array) -> Array:
-    """Follow the points' own paths while they promise much."""
+    """Follow the points' own paths while there is far to go."""
     here = objective(x)
     for _ in range(ITERATIONS):
+        if newton_step(here.gradient, here.hessian())[1] < CLOSE:
+            break
         path = here.path()
         if path is None or path.decrement < CLOSE:
             break
@@ -230,14 +234,17 @@ def _newton(objective: Objective, x: Array) -> tuple[Array, float, Array]:
     known = here.hessian()
     correction = np.zeros_like(known)
     step, decrement = newton_step(here.gradient, known)
+    before = 0.0
     for _ in range(ITERATIONS):
         if decrement < max(DECREMENT, ROUNDING * abs(here.value)):
             break
+        if decrement < LAST and decrement**2 < DECREMENT * before:
+            return x + step, decrement, known
         if decrement < NEAR:  # the value may not show it, but the slope does
             there = objective(x + step)
             new_step, promised = newton_step(there.gradient, known + correction)
             if promised < 0.5 * decrement and there.value < here.value + NEAR:
-                x, here, step, decrement = x + step, there, new_step, promised
+                x, here, step, before, decrement = x + step, there, new_step, decrement, promised
                 continue
         longest = LONGEST * max(1.0, float(np.abs(x).max()))
         step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
@@ -253,6 +260,7 @@ def _newton(objective: Objective, x: Array) -> tuple[Array, float, Array]:
             missed = there.gradient - here.gradient - (at_there + correction) @ (moved - x)
             correction = correction + _rank_one(missed, moved - x)
             x, here, known = moved, there, at_there
+        before = decrement
         step, decrement = newton_step(here.gradient, known + correction)
     return x, decrement, known
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from bimixed.covariance import Array, lower_factor
+from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts
 
 SMALLEST, LARGEST = 0.01, 100.0
@@ -31,7 +31,7 @@ def moment_start(cp: CrossProducts, whiteners: Sequence[Array]) -> list[Array]:
     """
     left, right = _Equations(cp, whiteners).system()
     size = np.sqrt(np.maximum(np.diag(left), 1e-300))
-    found = np.linalg.lstsq(left / size[:, None] / size, right / size, rcond=1e-10)[0] / size
+    found = _solve(left / size[:, None] / size, right / size) / size
     sigma2 = found[-1] if found[-1] > 0 else cp.RR[-1, -1] / cp.n
     factors, start = [], 0
     for template, B in zip(cp.templates, whiteners, strict=True):
@@ -39,10 +39,7 @@ def moment_start(cp: CrossProducts, whiteners: Sequence[Array]) -> list[Array]:
         start += template.n_theta
         T = np.zeros_like(H)
         for block in template.sub_blocks():
-            part = H[block, block] + np.tril(H[block, block], -1).T
-            values, vectors = np.linalg.eigh(part)
-            half = B[block, block].T @ vectors * np.sqrt(np.clip(values, SMALLEST, LARGEST))
-            T[block, block] = lower_factor(half @ half.T)
+            T[block, block] = _bounded_factor(H[block, block], B[block, block])
         factors.append(T)
     return factors
 
@@ -122,6 +119,21 @@ class _Equations:
                 squares = C[:, a] ** 2
                 self.left[mine] += np.bincount(its, D[f.pairs.rows, a] * squares, minlength=size)
                 self.left[:, mine] += np.bincount(its, weight[f.pairs.columns] * squares, minlength=size)
+
+
+def _solve(left: Array, right: Array) -> Array:
+    if np.linalg.cond(left) < 1e10:
+        return np.linalg.solve(left, right)
+    return np.linalg.lstsq(left, right, rcond=1e-10)[0]
+
+
+def _bounded_factor(lower: Array, B: Array) -> Array:
+    """T with TT' = B'H̃B, the eigenvalues of H̃ within bounds; H̃ by its lower triangle."""
+    if len(lower) == 1:
+        return B * np.sqrt(np.clip(lower, SMALLEST, LARGEST))
+    values, vectors = np.linalg.eigh(lower)
+    half = B.T @ (vectors * np.sqrt(np.clip(values, SMALLEST, LARGEST)))
+    return np.linalg.cholesky(half @ half.T)
 
 
 def _inverse(D: Array) -> Array:
