@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from bimixed.likelihood import identification
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.problem import At, Failed, Problem, make_problem
+from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.start import moment_start
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
+from bimixed.results.records import Refits
 from bimixed.results.uncertainty import NormalApproximation
 
 FLAT = 1e-3
@@ -92,7 +94,7 @@ def fit_likelihood(
         )
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
     result = assemble(design, problem, report, here, unidentified, confounded, diagnostics)
-    return replace(result, refitter=_refitter(prepared, reml, optimizer, theta / np.sqrt(cp.weight_scale)))
+    return replace(result, refitter=Refitter(prepared, problem, optimizer, theta))
 
 
 def _fits_exactly(problem: Problem) -> bool:
@@ -103,17 +105,38 @@ def _fits_exactly(problem: Problem) -> bool:
     return not isinstance(here, Failed) and here.sigma2 * cp.n <= EXACT * cp.basis.rss
 
 
-def _refitter(
-    prepared: Preparation, reml: bool, optimizer: str, theta: Array
-) -> Callable[[Design], MixedModelResult]:
-    """Fits of the same design with another response, started where this fit ended."""
-    # a variance of 0 may not be one with another response
-    start = np.where(theta == 0.0, 0.1 * np.abs(theta).max(initial=1.0), theta)
+@dataclass(frozen=True)
+class Refitter:
+    """Fits of the same design to other responses, started where the first fit ended."""
 
-    def refit(design: Design) -> MixedModelResult:
-        return fit_likelihood(design, reml=reml, optimizer=optimizer, start=start, prepared=prepared)
+    prepared: Preparation
+    problem: Problem
+    optimizer: str
+    theta: Array
 
-    return refit
+    @property
+    def weight_scale(self) -> float:
+        return self.prepared.weight_scale
+
+    @property
+    def _start(self) -> Array:
+        # a variance of 0 may not be one with another response
+        theta = self.theta
+        return np.where((theta == 0.0) & self.problem.diagonal, 0.1 * np.abs(theta).max(initial=1.0), theta)
+
+    def one(self, design: Design) -> MixedModelResult:
+        """All of a result."""
+        return fit_likelihood(
+            design,
+            reml=self.problem.reml,
+            optimizer=self.optimizer,
+            start=self._start / np.sqrt(self.problem.cp.weight_scale),
+            prepared=self.prepared,
+        )
+
+    def many(self, responses: Array, tell: Callable[[int], None] | None = None) -> Refits:
+        """The estimates alone; responses are (n, R)."""
+        return refit_many(self.prepared, self.problem, self._start, responses, self.optimizer, tell)
 
 
 def _start(problem: Problem, start: Array | None) -> Array:

@@ -23,7 +23,7 @@ DECREMENT = 1e-11
 ROUNDING = 1e-16
 """Predicted decreases below this share of the deviance can't be told from rounding."""
 LAST = 4e-9
-"""A step that promises less than this isn't looked at again, where the one before shows that it ends there."""
+"""A step that promises less isn't looked at again where the one before shows that it ends there."""
 NEAR = 1e-6
 """Below this predicted decrease the last Hessian serves for what is left to go."""
 CLOSE = 0.1

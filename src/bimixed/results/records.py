@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
-from bimixed.design import RandomRows
+from bimixed.design import Design, RandomRows
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,29 @@ class Likelihood:
     loglik: float
     n_parameters: int
     theta: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Estimates of many responses of one design.
+
+    Attributes
+    ----------
+    beta : (R, rank) array
+        Fixed effects that are not dropped.
+    random_cov : mapping, place of the factor → (R, K, K) array
+        Covariance of the coefficients of a level, of weights of geometric mean 1.
+    sigma2 : (R,) array
+        Residual variance, likewise.
+    loglik : (R,) array
+    converged : (R,) bool array
+    """
+
+    beta: Array
+    random_cov: Mapping[int, Array]
+    sigma2: Array
+    loglik: Array
+    converged: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -136,6 +163,23 @@ class VarianceParameters:
     names: tuple[str, ...]
     values: Array
     std_errors: Array
+
+
+class Refitter(Protocol):
+    """Fits of the same design to other responses."""
+
+    @property
+    def weight_scale(self) -> float:
+        """Geometric mean of the weights."""
+        ...
+
+    def one(self, design: Design) -> Any:
+        """A whole result."""
+        ...
+
+    def many(self, responses: Array) -> Refits:
+        """The estimates alone, for (n, R) responses."""
+        ...
 
 
 VarianceScalesOf = Callable[[], VarianceScales]

@@ -1,6 +1,5 @@
 """The one result type: estimates, report and uncertainty, as tables on request."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
-from bimixed.results.records import Diagnostics, Estimates, Likelihood
+from bimixed.results.records import Diagnostics, Estimates, Likelihood, Refitter
 from bimixed.results.rows import (
     NewLevels,
     PredictionRows,
@@ -65,7 +64,7 @@ class MixedModelResult:
     uncertainty: Uncertainty
     likelihood: Likelihood | None = None
     posterior: Any = None
-    refitter: Callable[[Design], "MixedModelResult"] | None = field(default=None, repr=False)
+    refitter: Refitter | None = field(default=None, repr=False)
 
     # --- what was fitted -------------------------------------------------------------------
 
@@ -210,10 +209,7 @@ class MixedModelResult:
         >>> round(fit.refit(2 * fit.spec.design.y).sigma / fit.sigma, 6)
         2.0
         """
-        if self.refitter is None:
-            raise UnavailableError(
-                "refit is for likelihood fits; for draws use spec.update(data=...).fit('nuts')."
-            )
+        refitter = self._refitter("refit")
         if isinstance(y, pd.Series) and not y.index.equals(self.design.index):
             raise DataError(
                 "The index of y is not that of the rows used (fit.fitted.index); give y[fit.fitted.index]."
@@ -223,7 +219,54 @@ class MixedModelResult:
             raise DataError(
                 f"y has shape {values.shape}; give {self.nobs} finite values, one for each row used."
             )
-        return self.refitter(replace(self.design, y=values))
+        return refitter.one(replace(self.design, y=values))
+
+    def refit_many(self, responses: Any) -> pd.DataFrame:
+        """Fit the same model to many responses, as a bootstrap or a simulation study does.
+
+        Parameters
+        ----------
+        responses : (nobs, R) array or DataFrame
+            One response in each column, as :meth:`bimixed.ModelSpec.simulate` gives them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each response: ``loglik``, ``converged``, and the estimates named as in
+            :meth:`conf_int` (fixed effects, sds, correlations, sigma). A correlation with an sd of 0 is NaN.
+
+        Raises
+        ------
+        DataError
+            If the responses have another number of rows, or values that are missing or infinite.
+        UnavailableError
+            For draws.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> fit = spec.fit()
+        >>> ys = spec.simulate(fit.fixef["estimate"], fit.random_cov, fit.sigma, n=200, random_seed=1)
+        >>> table = fit.refit_many(ys)
+        >>> bool(abs(table["Days"].mean() - fit.fixef.loc["Days", "estimate"]) < 0.2)
+        True
+        """
+        refitter = self._refitter("refit_many")
+        values = np.asarray(responses, dtype=np.float64)
+        if values.ndim != 2 or len(values) != self.nobs or not np.isfinite(values).all():
+            raise DataError(
+                f"responses have shape {values.shape}; give finite values with {self.nobs} rows, one for "
+                "each row used, and a column for each response."
+            )
+        return tables.refits_table(self.design, refitter.many(values), refitter.weight_scale)
+
+    def _refitter(self, name: str) -> Refitter:
+        if self.refitter is None:
+            raise UnavailableError(
+                f"{name} is for likelihood fits; for draws use spec.update(data=...).fit('nuts')."
+            )
+        return self.refitter
 
     def loo(self) -> Any:
         """Leave-one-out cross-validation of the posterior by Pareto-smoothed importance sampling.

@@ -1,0 +1,91 @@
+"""Many responses at once against one fit after the other.
+
+Both searches end where a step promises 1e-11 of the deviance: estimates agree to 1e-5 of their standard error,
+the log-likelihood to 1e-8.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(11)
+    n = 240
+    data = pd.DataFrame(
+        {
+            "x": rng.normal(size=n),
+            "g": rng.integers(0, 15, n),
+            "h": rng.choice(list("pqrstu"), n),
+            "w": rng.uniform(0.2, 3.0, n),
+            "o": rng.normal(size=n),
+        }
+    )
+    data["y"] = data["x"] + rng.normal(size=15)[data["g"]] * (1 + data["x"]) + rng.normal(size=n)
+    return data
+
+
+CASES = {
+    "intercept": ("y ~ x + (1 | g)", {}),
+    "slope": ("y ~ x + (x | g)", {}),
+    "uncorrelated, weights, offset": ("y ~ x + (x || g)", {"weights": "w", "offset": "o"}),
+    "a column dropped": ("y ~ x + I(2 * x) + (1 | g)", {}),
+    "crossed": ("y ~ x + (1 | g) + (1 | h)", {}),
+    "no fixed effects": ("y ~ 0 + (x | g)", {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_the_same_as_one_by_one(case, method, table):
+    formula, kwargs = CASES[case]
+    spec = bm.ModelSpec(formula, table, **kwargs)
+    fit = spec.fit(method)
+    rng = np.random.default_rng(3)
+    # some responses without any variation between groups, where variances are 0
+    pure = rng.normal(size=(240, 4))
+    ys = np.column_stack([table["y"].to_numpy()[:, None] + rng.normal(size=(240, 6)), pure])
+    many = fit.refit_many(ys)
+    assert len(many) == ys.shape[1]
+    assert many["converged"].all()
+    for k in range(ys.shape[1]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bm.BimixedWarning)
+            one = fit.refit(ys[:, k])
+        row = many.iloc[k]
+        assert row["loglik"] == pytest.approx(one.loglik, abs=1e-8)
+        assert row["sigma"] == pytest.approx(one.sigma, rel=1e-5)
+        names = one.fixef.index
+        difference = (row[names] - one.fixef["estimate"]).astype(float).abs()
+        assert (difference.dropna() < 1e-4 * one.fixef["std_error"].dropna()).all()
+        assert row[names].isna().equals(one.fixef["estimate"].isna())
+        for group, cov in one.random_cov.items():
+            for name in cov.index:
+                sd = np.sqrt(cov.loc[name, name])
+                assert row[f"sd_{group}[{name}]"] == pytest.approx(sd, abs=1e-4 * one.sigma)
+
+
+def test_a_bootstrap_has_the_right_spread():
+    """1,000 parametric replicates of sleepstudy: their sds are the standard errors, to 3 Monte Carlo errors."""
+    spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    fit = spec.fit()
+    ys = spec.simulate(fit.fixef["estimate"], fit.random_cov, fit.sigma, n=1000, random_seed=5)
+    many = fit.refit_many(ys)
+    assert many["converged"].all()
+    for name in ("Intercept", "Days"):
+        ratio = many[name].std() / fit.fixef.loc[name, "std_error"]
+        assert abs(ratio - 1.0) < 3.0 / np.sqrt(2.0 * 1000)
+        error = abs(many[name].mean() - fit.fixef.loc[name, "estimate"])
+        assert error < 3.0 * fit.fixef.loc[name, "std_error"] / np.sqrt(1000)
+
+
+@pytest.mark.parametrize("bad", [np.zeros(240), np.zeros((239, 2)), np.full((240, 2), np.nan)])
+def test_wrong_responses_are_told(bad, table):
+    fit = bm.ModelSpec("y ~ x + (1 | g)", table).fit()
+    with pytest.raises(bm.DataError, match="240 rows"):
+        fit.refit_many(bad)
