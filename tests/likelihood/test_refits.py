@@ -1,7 +1,7 @@
 """Many responses at once against one fit after the other.
 
-Both searches end where a step promises 1e-11 of the deviance: estimates agree to 1e-5 of their standard error,
-the log-likelihood to 1e-8.
+Both searches end where a step promises 1e-11 of the deviance: estimates agree to 1e-5 of their standard
+error, the log-likelihood to 1e-8.
 """
 
 import warnings
@@ -71,7 +71,7 @@ def test_the_same_as_one_by_one(case, method, table):
 
 
 def test_a_bootstrap_has_the_right_spread():
-    """1,000 parametric replicates of sleepstudy: their sds are the standard errors, to 3 Monte Carlo errors."""
+    """1,000 parametric replicates: their sds are the standard errors, to 3 Monte Carlo errors."""
     spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
     fit = spec.fit()
     ys = spec.simulate(fit.fixef["estimate"], fit.random_cov, fit.sigma, n=1000, random_seed=5)

@@ -52,6 +52,39 @@ def test_slope_model():
     )
     np.testing.assert_allclose(parameters.std_errors, brute_force(fit, natural), rtol=1e-3)
 
+    def squares(x):
+        a, b, c, log_s2 = x
+        return np.exp(log_s2) * np.array([a**2, b**2 + c**2, a * b, 1.0])
+
+    entries = fit.uncertainty.covariance_parameters()
+    assert entries.names == (
+        "var_Subject[Intercept]",
+        "var_Subject[Days]",
+        "cov_Subject[Intercept,Days]",
+        "var_residual",
+    )
+    cov = fit.random_cov["Subject"].to_numpy()
+    np.testing.assert_allclose(entries.values, [cov[0, 0], cov[1, 1], cov[0, 1], fit.sigma**2])
+    np.testing.assert_allclose(entries.std_errors, brute_force(fit, squares), rtol=1e-3)
+
+
+def test_variances_of_balanced_data_in_closed_form():
+    """One-way layout: MSB and MSW are independent, Var(MS) = 2 MS²/df, σ_b² = (MSB − MSW)/n.
+
+    The observed information of REML has that covariance exactly. Tolerance 1e-6: differences of the gradient.
+    """
+    data = bm.load_dataset("dyestuff")
+    fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", data).fit()
+    means = data.groupby("Batch", observed=True)["Yield"].mean()
+    n, m = len(data) // len(means), len(means)
+    msb = n * means.var(ddof=1)
+    msw = ((data["Yield"] - means.loc[data["Batch"]].to_numpy()) ** 2).sum() / (m * (n - 1))
+    var_b, var_w = 2 * msb**2 / (m - 1), 2 * msw**2 / (m * (n - 1))
+    table = fit.variance_table()
+    se = np.sqrt([(var_b + var_w) / n**2, var_w])
+    found = table.loc[["var_Batch[Intercept]", "var_residual"], "std_error"]
+    np.testing.assert_allclose(found, se, rtol=1e-6)
+
 
 def test_crossed_terms():
     rng = np.random.default_rng(1)

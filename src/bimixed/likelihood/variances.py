@@ -12,7 +12,7 @@ from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, LevelRows, RandomRows
 from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
-from bimixed.results.records import VarianceScales
+from bimixed.results.records import VarianceParameters, VarianceScales
 
 CHUNK = 4_000_000
 FLAT_CURVATURE = 1e-8
@@ -52,18 +52,32 @@ class VarianceUncertainty:
 
     def __call__(self) -> VarianceScales:
         names, kinds = self._parameters()
-        cov, flat, size = self._covariance()
-        here = self._values(self.theta, 0.0)
-        jacobian = self._jacobian()
+        here, natural = self._delta(self._values)
         with np.errstate(invalid="ignore", divide="ignore"):
-            natural = np.sqrt(np.einsum("ia,ab,ib->i", jacobian, cov, jacobian))
             slope = np.where([k == "sd" for k in kinds], 1.0 / here, 1.0 / (1.0 - here**2))
+            se = natural * np.abs(slope)
+        return VarianceScales(tuple(names), tuple(kinds), here, se)
+
+    def entries(self) -> VarianceParameters:
+        """Variances and covariances, var_residual last, with standard errors on their own scale."""
+        names: list[str] = []
+        for f in self.design.factors:
+            names += [f"var_{f.key}[{name}]" for name in f.names]
+            names += [f"cov_{f.key}[{f.names[i]},{f.names[j]}]" for i, j in f.template.correlated_pairs()]
+        return VarianceParameters((*names, "var_residual"), *self._delta(self._squares))
+
+    def _delta(self, values: Callable[[Array, float], Array]) -> tuple[Array, Array]:
+        """Values at the optimum and their standard errors, NaN where there are none."""
+        cov, flat, size = self._covariance()
+        here = values(self.theta, 0.0)
+        jacobian = self._jacobian(values)
+        with np.errstate(invalid="ignore"):
+            natural = np.sqrt(np.einsum("ia,ab,ib->i", jacobian, cov, jacobian))
             # a parameter that moves along a flat direction has no standard error
             reach = np.linalg.norm(jacobian[:, :-1] * size, axis=1)
             moves = np.abs(jacobian[:, :-1] @ flat).max(axis=1, initial=0.0) > 1e-4 * reach
             defined = np.isfinite(here) & self._interior() & ~moves
-            se = np.where(defined, natural * np.abs(slope), np.nan)
-        return VarianceScales(tuple(names), tuple(kinds), here, se)
+        return here, np.where(defined, natural, np.nan)
 
     def _parameters(self) -> tuple[list[str], list[str]]:
         names: list[str] = []
@@ -90,6 +104,19 @@ class VarianceUncertainty:
                 product = sd[i] * sd[j]
                 values.append(float(T[i] @ T[j]) / product if product > 0 else np.nan)
         return np.array([*values, sigma * np.sqrt(self.cp.weight_scale)])
+
+    def _squares(self, theta: Array, log_s2: float) -> Array:
+        """Variances, covariances and the residual variance at θ and log σ²."""
+        sigma2 = self.sigma2 * np.exp(log_s2)
+        values: list[float] = []
+        factors = relative_factors(self.cp, theta)
+        for place, (f, T) in enumerate(zip(self.design.factors, factors, strict=True)):
+            H = sigma2 * T @ T.T
+            bad = self.unidentified.get(place, [])
+            H[bad], H[:, bad] = np.nan, np.nan
+            values += np.diag(H).tolist()
+            values += [float(H[i, j]) for i, j in f.template.correlated_pairs()]
+        return np.array([*values, sigma2 * self.cp.weight_scale])
 
     def _interior(self) -> NDArray[np.bool_]:
         """Whether the parameter and the block of T it comes from are off the boundary."""
@@ -134,9 +161,9 @@ class VarianceUncertainty:
         sizes[free] = size
         return cov, flat, sizes
 
-    def _jacobian(self) -> Array:
+    def _jacobian(self, values: Callable[[Array, float], Array]) -> Array:
         m = len(self.theta)
-        here = self._values(self.theta, 0.0)
+        here = values(self.theta, 0.0)
         jacobian = np.zeros((len(here), m + 1))
         for i in range(m + 1):
             if i < m and not self.free[i]:
@@ -147,7 +174,7 @@ class VarianceUncertainty:
                 up[i] += h
                 down[i] -= h
             shift = 0.0 if i < m else h
-            jacobian[:, i] = (self._values(up, shift) - self._values(down, -shift)) / (2.0 * h)
+            jacobian[:, i] = (values(up, shift) - values(down, -shift)) / (2.0 * h)
         return jacobian
 
 

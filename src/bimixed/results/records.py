@@ -182,5 +182,14 @@ class Refitter(Protocol):
         ...
 
 
-VarianceScalesOf = Callable[[], VarianceScales]
+class VarianceScalesOf(Protocol):
+    """Gives the variance parameters when they are first needed."""
+
+    def __call__(self) -> VarianceScales: ...
+
+    def entries(self) -> VarianceParameters:
+        """Variances and covariances on their own scale."""
+        ...
+
+
 LinearVariance = Callable[[Array, Mapping[str, RandomRows]], Array]

@@ -1,6 +1,6 @@
 """The one result type: estimates, report and uncertainty, as tables on request."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
 from bimixed.results.records import Diagnostics, Estimates, Likelihood, Refitter
+from bimixed.results.refitting import Refitting
 from bimixed.results.rows import (
     NewLevels,
     PredictionRows,
@@ -25,7 +26,7 @@ from bimixed.vocabulary import RESULT_NAMES, refuse_foreign_predict, refuse_unkn
 
 
 @dataclass(frozen=True, repr=False)
-class MixedModelResult:
+class MixedModelResult(Refitting):
     """A fitted linear mixed model, the same type for every method.
 
     Made by :meth:`bimixed.ModelSpec.fit`. Estimates are maximum likelihood or REML estimates for the
@@ -179,94 +180,6 @@ class MixedModelResult:
                 "For the fit to new data use loo(), for a likelihood fit with method='ml'."
             )
         return self.likelihood
-
-    def refit(self, y: Any) -> "MixedModelResult":
-        """Fit the same model to another response, with everything reused that doesn't depend on it.
-
-        Parameters
-        ----------
-        y : (nobs,) array or Series
-            On the scale of the formula's left side, one value for each row used, in their order; a Series
-            needs the index of ``fitted``.
-
-        Returns
-        -------
-        MixedModelResult
-            By the same method, without a specification.
-
-        Raises
-        ------
-        DataError
-            If y has another shape or index, or values that are missing or infinite.
-        UnavailableError
-            For draws; use ``spec.update(data=...)``.
-
-        Examples
-        --------
-        >>> import bimixed as bm
-        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
-        >>> fit = spec.fit()
-        >>> round(fit.refit(2 * fit.spec.design.y).sigma / fit.sigma, 6)
-        2.0
-        """
-        refitter = self._refitter("refit")
-        if isinstance(y, pd.Series) and not y.index.equals(self.design.index):
-            raise DataError(
-                "The index of y is not that of the rows used (fit.fitted.index); give y[fit.fitted.index]."
-            )
-        values = np.asarray(y, dtype=np.float64)
-        if values.shape != (self.nobs,) or not np.isfinite(values).all():
-            raise DataError(
-                f"y has shape {values.shape}; give {self.nobs} finite values, one for each row used."
-            )
-        return refitter.one(replace(self.design, y=values))
-
-    def refit_many(self, responses: Any) -> pd.DataFrame:
-        """Fit the same model to many responses, as a bootstrap or a simulation study does.
-
-        Parameters
-        ----------
-        responses : (nobs, R) array or DataFrame
-            One response in each column, as :meth:`bimixed.ModelSpec.simulate` gives them.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row for each response: ``loglik``, ``converged``, and the estimates named as in
-            :meth:`conf_int` (fixed effects, sds, correlations, sigma). A correlation with an sd of 0 is NaN.
-
-        Raises
-        ------
-        DataError
-            If the responses have another number of rows, or values that are missing or infinite.
-        UnavailableError
-            For draws.
-
-        Examples
-        --------
-        >>> import bimixed as bm
-        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
-        >>> fit = spec.fit()
-        >>> ys = spec.simulate(fit.fixef["estimate"], fit.random_cov, fit.sigma, n=200, random_seed=1)
-        >>> table = fit.refit_many(ys)
-        >>> bool(abs(table["Days"].mean() - fit.fixef.loc["Days", "estimate"]) < 0.2)
-        True
-        """
-        refitter = self._refitter("refit_many")
-        values = np.asarray(responses, dtype=np.float64)
-        if values.ndim != 2 or len(values) != self.nobs or not np.isfinite(values).all():
-            raise DataError(
-                f"responses have shape {values.shape}; give finite values with {self.nobs} rows, one for "
-                "each row used, and a column for each response."
-            )
-        return tables.refits_table(self.design, refitter.many(values), refitter.weight_scale)
-
-    def _refitter(self, name: str) -> Refitter:
-        if self.refitter is None:
-            raise UnavailableError(
-                f"{name} is for likelihood fits; for draws use spec.update(data=...).fit('nuts')."
-            )
-        return self.refitter
 
     def loo(self) -> Any:
         """Leave-one-out cross-validation of the posterior by Pareto-smoothed importance sampling.
@@ -428,6 +341,32 @@ class MixedModelResult:
         if method != "wald":
             raise DataError(f"method is {method!r}; only 'wald' is available in this version.")
         return tables.interval_table(self.design, self.uncertainty, level)
+
+    def variance_table(self) -> pd.DataFrame:
+        """Variance parameters with standard errors, each on its own scale.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``estimate`` and ``std_error``. Rows: ``var_<group>[<coefficient>]`` and
+            ``cov_<group>[<a>,<b>]`` (variances and covariances), ``var_residual``,
+            ``sd_<group>[<coefficient>]``, ``corr_<group>[<a>,<b>]``, ``sigma``. For likelihood fits by the
+            delta method from the information on θ and log σ² (NaN at the boundary), for draws posterior
+            means and sds.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff")).fit()
+        >>> fit.variance_table().round(1)
+                              estimate  std_error
+        parameter
+        var_Batch[Intercept]    1764.1     1432.8
+        var_residual            2451.2      707.6
+        sd_Batch[Intercept]       42.0       17.1
+        sigma                     49.5        7.1
+        """
+        return tables.variance_table(self.uncertainty)
 
     def __getattr__(self, name: str) -> Any:
         """Only asked for names that a result doesn't have."""

@@ -117,3 +117,15 @@ def refits_table(design: Design, refits: Refits, weight_scale: float) -> pd.Data
             columns[f"corr_{f.key}[{f.names[i]},{f.names[j]}]"] = np.clip(corr, -1.0, 1.0)
     columns["sigma"] = np.sqrt(refits.sigma2 * weight_scale)
     return pd.DataFrame(columns)
+
+
+def variance_table(uncertainty: Uncertainty) -> pd.DataFrame:
+    """Variance parameters with standard errors, variances first."""
+    parts = [uncertainty.covariance_parameters(), uncertainty.variance_parameters()]
+    return pd.DataFrame(
+        {
+            "estimate": np.concatenate([part.values for part in parts]),
+            "std_error": np.concatenate([part.std_errors for part in parts]),
+        },
+        index=pd.Index([name for part in parts for name in part.names], name="parameter"),
+    )

@@ -28,6 +28,10 @@ class Uncertainty(Protocol):
         """Sds, correlations and sigma with standard errors (or posterior sds)."""
         ...
 
+    def covariance_parameters(self) -> VarianceParameters:
+        """Variances, covariances and the residual variance with standard errors (or posterior sds)."""
+        ...
+
     def variance_interval(self, level: float) -> Interval:
         """Limits of the variance parameters, in the same order."""
         ...
@@ -79,6 +83,9 @@ class NormalApproximation:
         is_sd = np.array([kind == "sd" for kind in scales.kinds])
         slope = np.where(is_sd, scales.values, 1.0 - scales.values**2)
         return VarianceParameters(scales.names, scales.values, scales.transformed_se * slope)
+
+    def covariance_parameters(self) -> VarianceParameters:
+        return self.variance_scales.entries()
 
     def variance_interval(self, level: float) -> Interval:
         scales = self.variance_scales()
@@ -138,6 +145,18 @@ class Draws:
     def variance_parameters(self) -> VarianceParameters:
         names, values = self._variance_draws()
         return VarianceParameters(names, values.mean(axis=0), values.std(axis=0, ddof=1))
+
+    def covariance_parameters(self) -> VarianceParameters:
+        names: list[str] = []
+        columns: list[Array] = []
+        for key, cov in self.random_cov.items():
+            own = self.names[key]
+            names += [f"var_{key}[{name}]" for name in own]
+            columns += list(np.diagonal(cov, axis1=1, axis2=2).T)
+            names += [f"cov_{key}[{own[i]},{own[j]}]" for i, j in self.pairs[key]]
+            columns += [cov[:, i, j] for i, j in self.pairs[key]]
+        values = np.column_stack([*columns, self.sigma**2])
+        return VarianceParameters((*names, "var_residual"), values.mean(axis=0), values.std(axis=0, ddof=1))
 
     def variance_interval(self, level: float) -> Interval:
         return equal_tails(self._variance_draws()[1], level)

@@ -1,0 +1,110 @@
+"""Fits of the same model to other responses."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bimixed.design import Design
+from bimixed.exceptions import DataError, UnavailableError
+from bimixed.results import tables
+from bimixed.results.records import Refitter
+
+if TYPE_CHECKING:
+    from bimixed.results.result import MixedModelResult
+
+
+class Refitting:
+    """What a result knows of refitting; part of :class:`MixedModelResult`."""
+
+    design: Design
+    refitter: Refitter | None
+
+    def refit(self, y: Any) -> "MixedModelResult":
+        """Fit the same model to another response, with everything reused that doesn't depend on it.
+
+        Parameters
+        ----------
+        y : (nobs,) array or Series
+            On the scale of the formula's left side, one value for each row used, in their order; a Series
+            needs the index of ``fitted``.
+
+        Returns
+        -------
+        MixedModelResult
+            By the same method, without a specification.
+
+        Raises
+        ------
+        DataError
+            If y has another shape or index, or values that are missing or infinite.
+        UnavailableError
+            For draws; use ``spec.update(data=...)``.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> fit = spec.fit()
+        >>> round(fit.refit(2 * fit.spec.design.y).sigma / fit.sigma, 6)
+        2.0
+        """
+        refitter = self._refitter("refit")
+        if isinstance(y, pd.Series) and not y.index.equals(self.design.index):
+            raise DataError(
+                "The index of y is not that of the rows used (fit.fitted.index); give y[fit.fitted.index]."
+            )
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (self.design.n,) or not np.isfinite(values).all():
+            raise DataError(
+                f"y has shape {values.shape}; give {self.design.n} finite values, one for each row used."
+            )
+        return refitter.one(replace(self.design, y=values))
+
+    def refit_many(self, responses: Any) -> pd.DataFrame:
+        """Fit the same model to many responses, as a bootstrap or a simulation study does.
+
+        Parameters
+        ----------
+        responses : (nobs, R) array or DataFrame
+            One response in each column, as :meth:`bimixed.ModelSpec.simulate` gives them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each response: ``loglik``, ``converged``, and the estimates named as in
+            :meth:`conf_int` (fixed effects, sds, correlations, sigma). A correlation with an sd of 0 is NaN.
+
+        Raises
+        ------
+        DataError
+            If the responses have another number of rows, or values that are missing or infinite.
+        UnavailableError
+            For draws.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> fit = spec.fit()
+        >>> ys = spec.simulate(fit.fixef["estimate"], fit.random_cov, fit.sigma, n=200, random_seed=1)
+        >>> table = fit.refit_many(ys)
+        >>> bool(abs(table["Days"].mean() - fit.fixef.loc["Days", "estimate"]) < 0.2)
+        True
+        """
+        refitter = self._refitter("refit_many")
+        values = np.asarray(responses, dtype=np.float64)
+        if values.ndim != 2 or len(values) != self.design.n or not np.isfinite(values).all():
+            raise DataError(
+                f"responses have shape {values.shape}; give finite values with {self.design.n} rows, one for "
+                "each row used, and a column for each response."
+            )
+        return tables.refits_table(self.design, refitter.many(values), refitter.weight_scale)
+
+    def _refitter(self, name: str) -> Refitter:
+        if self.refitter is None:
+            raise UnavailableError(
+                f"{name} is for likelihood fits; for draws use spec.update(data=...).fit('nuts')."
+            )
+        return self.refitter
