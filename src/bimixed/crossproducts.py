@@ -239,7 +239,6 @@ class Preparation:
         ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
         if self.trailing is not None:
             ZR[:, -1:] = self.trailing.times(e[:, None])
-        RR[-1, :-1] = RR[:-1, -1] = dense.product(self.Q.T, e)
         RR[-1, -1] = basis.rss
         return replace(self.empty, basis=basis, chain=tuple(chain), ZR=ZR, RR=RR)
 
@@ -290,7 +289,7 @@ def prepare(design: Design) -> Preparation:
         p=p,
         weight_scale=weight_scale,
         basis=FixedBasis(R, np.zeros(p), 0.0, 0.0),
-        RR=dense.gram(Q0),
+        RR=np.diag(np.append(np.ones(p), 0.0)),
         chain=chain,
         trailing=trailing,
         S=S,

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array
 
 RANK_TOLERANCE = 1e-7
@@ -28,7 +29,7 @@ def independent_columns(X: Array) -> NDArray[np.intp]:
     n, p = X.shape
     if p == 0:
         return np.arange(0)
-    gram = X.T @ X
+    gram = dense.gram(X)
     lengths = np.sqrt(np.diag(gram))
     if n >= p and lengths.all() and _clearly_full_rank(gram / np.outer(lengths, lengths)):
         return np.arange(p)
