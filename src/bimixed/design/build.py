@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def _wanted_columns(
 ) -> dict[str, str]:
     """Columns that the model needs → where each is used."""
     parts = _parts(replace(formula, random=tuple(t for t in formula.random if t.component is None)))
-    parts |= {f"component {t.component}": component_part(t) for t in formula.random if t.component}
+    parts = parts | {f"component {t.component}": component_part(t) for t in formula.random if t.component}
     wanted = matrices.required_columns(parts, available, context)
     for term in formula.random:
         for atom in term.group:
@@ -153,7 +154,9 @@ def _resolved(term: RandomTerm, table: pd.DataFrame, context: Mapping[str, Any])
     return term if term.component is None else resolve_component(term, table, context)
 
 
+@lru_cache(maxsize=256)
 def _parts(formula: Formula) -> dict[str, Part]:
+    """What formulaic is to make; not to be changed."""
     parts = {
         "response": Part(formula.response, "the response"),
         "fixed": Part(f"1 + {formula.fixed}", "the fixed part"),

@@ -198,7 +198,8 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
         raise DataError(f"na_action is {na_action!r}; it can be 'drop' or 'raise'.")
     if len(table) == 0:
         raise DataError("The data have no rows; give at least as many as there are coefficients.")
-    missing = {name: _missing(column) for name, column in table.items()}
+    columns = {str(name): column for name, column in table.items()}
+    missing = {name: _missing(column) for name, column in columns.items()}
     missing |= {name: pd.isna(values) for name, values in extra.items()}
     for name, mask in missing.items():
         if mask.all():
@@ -225,8 +226,10 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
     index = table.index
     if dropped.any():
         table, index = table[kept], index[kept]
-    table = plain_columns(table)
-    if not (isinstance(table.index, pd.RangeIndex) and table.index.equals(pd.RangeIndex(len(table)))):
+        columns = {str(name): column for name, column in table.items()}
+    table = plain_columns(table, columns)
+    own = table.index
+    if not (isinstance(own, pd.RangeIndex) and own.start == 0 and own.step == 1):
         table = table.set_axis(pd.RangeIndex(len(table)), axis=0)
     return Frame(table, index, kept, counts)
 
@@ -240,10 +243,11 @@ def _missing(column: pd.Series) -> NDArray[np.bool_]:
     return column.isna().to_numpy()
 
 
-def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+def plain_columns(table: pd.DataFrame, columns: Mapping[str, pd.Series] | None = None) -> pd.DataFrame:
     """Columns as formulaic reads them: nullable and arrow ones as numpy, no unused categories."""
     converted = {}
-    for name, dtype in table.dtypes.items():
+    for name, column in (columns or dict(table.items())).items():
+        dtype = column.dtype
         if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
             continue
         if isinstance(dtype, pd.CategoricalDtype):

@@ -66,6 +66,7 @@ class PlainSpec:
 def plain_spec(terms: Sequence[Any], table: pd.DataFrame, place: str) -> PlainSpec | None:
     """The part as products of numeric columns, or None where it holds anything else."""
     found: list[tuple[str, ...]] = []
+    numeric: set[str] = set()
     for term in terms:
         names: list[str] = []
         for factor in term.factors:
@@ -73,8 +74,10 @@ def plain_spec(terms: Sequence[Any], table: pd.DataFrame, place: str) -> PlainSp
                 continue
             if factor.eval_method is not Factor.EvalMethod.LOOKUP or factor.kind is Factor.Kind.CATEGORICAL:
                 return None
-            if factor.expr not in table.columns or table[factor.expr].dtype.kind not in "iuf":
-                return None
+            if factor.expr not in numeric:
+                if factor.expr not in table.columns or table[factor.expr].dtype.kind not in "iuf":
+                    return None
+                numeric.add(factor.expr)
             names.append(factor.expr)
         found.append(tuple(names))
     return PlainSpec(tuple(found), place)

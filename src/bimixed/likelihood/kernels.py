@@ -121,35 +121,3 @@ def _plain_scores(A: Array, ZR: Array, W: Array, half: Array, rest: Array, N: Ar
                 for d in range(K):
                     total -= A[a, c] * W[c, d] * half[d, s]
             E[a, s] = total
-
-
-@numba.njit(cache=True, nogil=True)
-def sum_moves(N: Array, E: Array, e: Array, dH: Array, wVw: Array, links: Array, scores: Array) -> None:
-    """Sums over levels of c'Nc, c'E_x and c'e for c = ∂H e, (m, m), (m, p) and (m,)."""
-    L, K = e.shape
-    m, p = dH.shape[0], links.shape[1]
-    c, Nc = np.zeros((m, K)), np.zeros(K)
-    for level in range(L):
-        for k in range(m):
-            for a in range(K):
-                total = 0.0
-                for b in range(K):
-                    total += dH[k, a, b] * e[level, b]
-                c[k, a] = total
-        for k in range(m):
-            for a in range(K):
-                total = 0.0
-                for b in range(K):
-                    total += N[level, a, b] * c[k, b]
-                Nc[a] = total
-                scores[k] += c[k, a] * e[level, a]
-                for s in range(p):
-                    links[k, s] += c[k, a] * E[level, a, s]
-            for j in range(k + 1):
-                total = 0.0
-                for a in range(K):
-                    total += c[j, a] * Nc[a]
-                wVw[k, j] += total
-    for k in range(m):
-        for j in range(k):
-            wVw[j, k] = wVw[k, j]

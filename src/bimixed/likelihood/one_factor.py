@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.small import inverse_factor, is_large
@@ -112,8 +113,9 @@ class OneFactorPoint:
 
     @cached_property
     def _ee(self) -> Array:
+        """Σ over levels of ee', (..., K, K)."""
         e = self.residual_scores
-        return e.mT @ e
+        return _times(e.mT, e)
 
     @cached_property
     def H_slope(self) -> Array:
@@ -165,20 +167,26 @@ class OneFactorPoint:
         return 0.5 * (hessian + hessian.mT)
 
     def _sums(self, dH: Array) -> tuple[Array, Array, Array]:
-        """Sums over levels of c'Nc, c'E_x and c'e with c = ∂H e, for every parameter."""
+        """Sums over levels of c'Nc, c'E_x and c'e with c = ∂H e, for every parameter.
+
+        ∂H is the same for all levels, so that it can be taken out of the sums: what is left to add up are
+        the products e_a N_bc e_d and e_a E_bx.
+        """
         N, E, e = self.levels.N, self.levels.E, self.residual_scores
         m, K, p = dH.shape[-3], dH.shape[-1], self.cp.p
-        if e.ndim == 2 and is_large(E.size):
-            from bimixed.likelihood.kernels import sum_moves
-
-            wVw, links, scores = np.zeros((m, m)), np.zeros((m, p)), np.zeros(m)
-            sum_moves(N, E, e, np.ascontiguousarray(dH), wVw, links, scores)
-            return wVw, links, scores[:, None]
-        c = (e @ dH.swapaxes(-3, -2).reshape(*dH.shape[:-3], K, m * K)).reshape(*e.shape[:-1], m, K)
-        flat = _by_parameter(c)
-        Ex = E[..., :-1]
-        links = flat @ Ex.reshape(*Ex.shape[:-3], Ex.shape[-3] * K, p)
-        return flat @ _by_parameter(c @ N).mT, links, flat @ e.reshape(*e.shape[:-2], -1, 1)
+        front = e.shape[:-2]
+        flat = dH.reshape(*dH.shape[:-3], m, K * K)
+        pairs = (e[..., :, None] * e[..., None, :]).reshape(*e.shape[:-1], K * K)
+        fourfold = _times(pairs.mT, N.reshape(*e.shape[:-1], K * K))  # [(a, d), (b, c)]
+        # c_k'N c_j = Σ ∂H_k[b, a] (e_a N_bc e_d) ∂H_j[c, d]
+        ordered = np.einsum("...adbc->...bacd", fourfold.reshape(*front, K, K, K, K))
+        wVw = flat @ ordered.reshape(*front, K * K, K * K) @ flat.mT
+        links = np.zeros((*front, m, 0))
+        if p:
+            Ex = E[..., :-1].reshape(*e.shape[:-1], K * p)
+            mixed = _times(e.mT, Ex).reshape(*front, K * K, p)  # [(b, a), x], ∂H is symmetric
+            links = flat @ mixed
+        return wVw, links, flat @ self._ee.reshape(*front, K * K, 1)
 
     def _H_moves(self, rows: Indices, cols: Indices, whitener: Array | None) -> Array:
         """∂H/∂parameter, (..., m, K, K)."""
@@ -191,10 +199,9 @@ class OneFactorPoint:
         return whitener.T @ unit @ whitener
 
 
-def _by_parameter(moves: Array) -> Array:
-    """(..., L, m, K) → (..., m, L·K)."""
-    moved = moves.swapaxes(-2, -3)
-    return moved.reshape(*moved.shape[:-2], -1)
+def _times(left: Array, right: Array) -> Array:
+    """left @ right, long matrices by the library that factorizes."""
+    return dense.product(left, right) if left.ndim == 2 else left @ right
 
 
 def evaluate_one_factor(

@@ -96,6 +96,8 @@ class Problem:
 
     def mirror(self, x: Array) -> Array:
         """The same criterion with every diagonal of T positive: columns of T change their sign."""
+        if x[self.diagonal[self.free]].min(initial=0.0) >= 0.0:
+            return x
         theta, start = self.theta(x), 0
         for template in self.cp.templates:
             here = slice(start, start + template.n_theta)
@@ -303,6 +305,10 @@ class At:
 
     def hessian(self) -> Array:
         """Average information, (m, m)."""
+        return self._hessian
+
+    @cached_property
+    def _hessian(self) -> Array:
         p = self.problem
         scale = p.scale[p.free]
         return p.restricted(self._average_information(None)) / (scale[:, None] * scale)
