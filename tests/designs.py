@@ -39,9 +39,12 @@ def theta_of(cp, seed, singular):
 def forced(route):
     """Small designs by the way that large ones go."""
     with pytest.MonkeyPatch.context() as patch:
-        if route in ("compiled", "sparse"):
+        if route in ("compiled", "columns", "sparse"):
             patch.setattr(pairs, "COMPILED", 0)
+            patch.setattr(pairs, "DENSE_SHARE", 2.0)
             patch.setattr(small, "LARGE", 0)
+        if route == "columns":
+            patch.setattr(pairs, "IN_CACHE", 0)
         if route == "sparse":
             patch.setattr(schur, "DENSE_WIDTH", 0)
             patch.setattr(schur, "FILLED", 10.0)

@@ -146,3 +146,48 @@ def product_on_pattern(
                         out[other, a] += C[pair, a] * value
         for k in range(starts[j], starts[j + 1]):
             column[pattern[k]] = 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def subtract_gram_by_level(row_starts: Ints, columns: Ints, C: Array, S: Array) -> None:
+    """As ``subtract_gram``, level by level: faster where S fits into the cache."""
+    K = C.shape[1]
+    for level in range(len(row_starts) - 1):
+        for pair in range(row_starts[level], row_starts[level + 1]):
+            i = columns[pair]
+            for other in range(row_starts[level], pair + 1):
+                total = 0.0
+                for a in range(K):
+                    total += C[pair, a] * C[other, a]
+                S[i, columns[other]] -= total
+
+
+@numba.njit(cache=True, nogil=True)
+def weighted_inner_by_level(row_starts: Ints, columns: Ints, C: Array, weight: Array, P: Array) -> float:
+    """As ``weighted_inner``, level by level."""
+    total = 0.0
+    for level in range(len(row_starts) - 1):
+        inner = 0.0
+        for pair in range(row_starts[level], row_starts[level + 1]):
+            i = columns[pair]
+            part = 0.0
+            for other in range(row_starts[level], pair):
+                part += C[other, 0] * P[i, columns[other]]
+            inner += C[pair, 0] * (2.0 * part + C[pair, 0] * P[i, i])
+        total += weight[level] * inner
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def product_at_pairs_by_level(row_starts: Ints, columns: Ints, C: Array, P: Array, out: Array) -> None:
+    """As ``product_at_pairs``, level by level."""
+    K = C.shape[1]
+    for level in range(len(row_starts) - 1):
+        for pair in range(row_starts[level], row_starts[level + 1]):
+            i = columns[pair]
+            for a in range(K):
+                out[pair, a] = 0.0
+            for other in range(row_starts[level], row_starts[level + 1]):
+                value = P[i, columns[other]]
+                for a in range(K):
+                    out[pair, a] += C[other, a] * value

@@ -19,6 +19,8 @@ DENSE_SHARE = 0.25
 """Couplings filled beyond this share are multiplied as dense matrices, which is faster there."""
 DENSE_SIZE = 20_000_000
 """Numbers in the largest such matrix."""
+IN_CACHE = 250
+"""Trailing columns up to which a dense matrix of them stays in the processor's cache."""
 CHUNK = 4_000_000
 """Numbers in the largest temporary of a product that is only needed at some places."""
 
@@ -106,7 +108,11 @@ class Pairs:
         if self.is_large:
             from bimixed import pair_kernels
 
-            pair_kernels.subtract_gram(*self._lists, self.columns, np.ascontiguousarray(values), S)
+            values = np.ascontiguousarray(values)
+            if self.n_columns <= IN_CACHE:
+                pair_kernels.subtract_gram_by_level(self.row_starts, self.columns, values, S)
+            else:
+                pair_kernels.subtract_gram(*self._lists, self.columns, values, S)
             return
         matrix = self.matrix(values)
         if self.is_full:
@@ -133,11 +139,12 @@ class Pairs:
         if self.is_large:
             from bimixed import pair_kernels
 
-            return float(
-                pair_kernels.weighted_inner(
-                    *self._lists, self.columns, np.ascontiguousarray(values), weights, P
+            values = np.ascontiguousarray(values)
+            if self.n_columns <= IN_CACHE:
+                return float(
+                    pair_kernels.weighted_inner_by_level(self.row_starts, self.columns, values, weights, P)
                 )
-            )
+            return float(pair_kernels.weighted_inner(*self._lists, self.columns, values, weights, P))
         if self.is_full:
             full = self.matrix(values).toarray()
             return float(np.sum(weights[:, None] * full * dense.product(full, dense.symmetric(P))))
@@ -155,9 +162,11 @@ class Pairs:
         if self.is_large:
             from bimixed import pair_kernels
 
-            pair_kernels.product_at_pairs(
-                *self._lists, self.columns, np.ascontiguousarray(values), np.ascontiguousarray(P), out
-            )
+            values, P = np.ascontiguousarray(values), np.ascontiguousarray(P)
+            if self.n_columns <= IN_CACHE:
+                pair_kernels.product_at_pairs_by_level(self.row_starts, self.columns, values, P, out)
+            else:
+                pair_kernels.product_at_pairs(*self._lists, self.columns, values, P, out)
             return out
         if self.is_full:
             for a in range(values.shape[1]):

@@ -60,7 +60,7 @@ def general_design(structure, seed, n, weighted):
 
 
 @pytest.mark.parametrize("structure", [*STRUCTURES, *GENERAL])
-@pytest.mark.parametrize("route", ["plain", "compiled", "sparse"])
+@pytest.mark.parametrize("route", ["plain", "compiled", "columns", "sparse"])
 @settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
