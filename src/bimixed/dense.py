@@ -41,11 +41,11 @@ def product(left: Array, right: Array) -> Array:
         a, transposed = _oriented(left)
         return np.asarray(dgemv(1.0, a, right, trans=int(transposed)))
     m, k = left.shape
-    if m * k * right.shape[1] <= SMALL_PRODUCT:
+    if m * k * right.shape[1] <= SMALL_PRODUCT and k <= SMALL_VECTOR:
         return np.asarray(left @ right)
-    if k * right.shape[1] <= NARROW:
+    if 0 < k * right.shape[1] <= NARROW:
         out = np.empty((m, right.shape[1]))
-        step = SMALL_PRODUCT // (k * right.shape[1])
+        step = min(SMALL_VECTOR, SMALL_PRODUCT // (k * right.shape[1]))
         for i in range(0, m, step):
             np.matmul(left[i : i + step], right, out=out[i : i + step])
         return out
@@ -59,10 +59,10 @@ def product(left: Array, right: Array) -> Array:
 
 def gram(M: Array) -> Array:
     """M'M, (k, k), symmetric."""
-    if M.shape[0] * M.shape[1] ** 2 <= SMALL_PRODUCT:
+    if M.shape[0] * M.shape[1] ** 2 <= SMALL_PRODUCT and len(M) <= SMALL_VECTOR:
         return np.asarray(M.T @ M)
     if M.shape[1] ** 2 <= NARROW:
-        step = SMALL_PRODUCT // M.shape[1] ** 2
+        step = min(SMALL_VECTOR, SMALL_PRODUCT // max(M.shape[1] ** 2, 1))
         return np.asarray(sum(M[i : i + step].T @ M[i : i + step] for i in range(0, len(M), step)))
     from scipy.linalg.blas import dsyrk
 

@@ -183,7 +183,7 @@ def factorize(cp: CrossProducts, T: Sequence[Array]) -> Factorization:
         G, log_dets = inverse_factor(D)
         log_det += float(log_dets.sum())
         half_N = [G @ (Tj.T @ n) for n in N[j]]
-        half_C = at_rows(G, factor.pairs.rows, C[j] @ Tj)
+        half_C = at_rows(G, factor.pairs.rows, dense.product(C[j], Tj))
         scaled, plain = Couplings(half_N, half_C), Couplings(N[j], C[j])
         steps.append(ChainStep(factor, A[j], G, Tj, scaled, plain))
         for i, parent in enumerate(factor.parents):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.factorization import (
@@ -136,7 +137,7 @@ def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
         T = at.factorization.T[place]
         e = E[place][:, :, -1] - E[place][:, :, :-1] @ at.gamma
         residual.append(e)
-        ee = e.T @ e
+        ee = dense.gram(e)
         G = inverse.gamma[place] - ee / at.sigma2
         if reml and cp.p:
             Ex = E[place][:, :, :-1]

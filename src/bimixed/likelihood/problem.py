@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array, lower_factor
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor
@@ -473,8 +474,8 @@ def _whitener(factor: RandomFactor) -> Array:
     B = np.diag(1.0 / np.where(size > 0, size, 1.0))
     for block in factor.template.sub_blocks():
         if block.stop - block.start > 1:
-            scaled = factor.values[:, block] @ B[block, block]
-            gram = scaled.T @ scaled / len(scaled)
+            scaled = dense.product(factor.values[:, block], B[block, block])
+            gram = dense.gram(scaled) / len(scaled)
             if np.linalg.eigvalsh(gram)[0] > COLLINEAR:
                 B[block, block] = np.linalg.inv(np.linalg.cholesky(gram)) @ B[block, block]
     return B

@@ -69,7 +69,7 @@ def _gamma_by_traces(fact: Factorization) -> dict[int, Array] | None:
     (step,) = fact.steps
     gamma = {f.place: trailing.gamma(f) for f in fact.cp.trailing}
     G, t = step.G[:, 0, 0], step.T[0, 0]
-    inside = float(G @ G) + trailing.weighted_inner(step.factor.pairs, step.scaled_couplings.C, G * G)
+    inside = float(np.sum(G * G)) + trailing.weighted_inner(step.factor.pairs, step.scaled_couplings.C, G * G)
     gamma[step.factor.place] = np.array([[(step.factor.n_levels - inside) / t**2]])
     return gamma
 

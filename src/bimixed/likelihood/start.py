@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts
 
@@ -83,12 +84,12 @@ class _Equations:
         z = (D @ (B @ f.ZR[:, :, -1:]))[:, :, 0]
         K = len(B)
         flat = Y.reshape(len(Y), -1)
-        products = (flat.T @ flat).reshape(K, K, K, K)  # [r, a, c, b]
+        products = dense.gram(flat).reshape(K, K, K, K)  # [r, a, c, b]
         both = products[rows[:, None], rows, cols[:, None], cols]
         mirrored = products[rows[:, None], cols, cols[:, None], rows]
         self.left[here, here] += both + mirrored * (rows != cols)
         self.left[here, -1] += np.einsum("lab,lbc->ac", Y, D)[rows, cols]
-        self.right[here] += (z.T @ z)[rows, cols]
+        self.right[here] += dense.gram(z)[rows, cols]
         self.left[-1, own] += A.sum(axis=0).diagonal()
         return np.diagonal(D, axis1=1, axis2=2) ** 2
 
@@ -113,7 +114,7 @@ class _Equations:
         self.left[-1] += np.bincount(unknown, diagonal, minlength=size)
         self.right += np.bincount(unknown, weight * (scale * cp.ZR[:, -1]) ** 2, minlength=size)
         for f, D in zip(cp.chain, chain_weights, strict=True):
-            C = f.C @ self.whiteners[f.place].T * scale[f.pairs.columns, None]
+            C = dense.product(f.C, self.whiteners[f.place].T) * scale[f.pairs.columns, None]
             its = unknown[f.pairs.columns]
             for a, mine in enumerate(self.diagonal[f.place]):
                 squares = C[:, a] ** 2
