@@ -27,6 +27,8 @@ LAYERS = [
     "schur",
     "trailing_rows",
     "crossproducts",
+    "moments",
+    "assembly",
     "results",
     "likelihood",
     "bayes",

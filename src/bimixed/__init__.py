@@ -22,6 +22,7 @@ from bimixed.exceptions import (
     PriorError,
     UnavailableError,
 )
+from bimixed.moments import Moments, cross_products
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.spec import ModelSpec
@@ -42,11 +43,13 @@ __all__ = [
     "IdentificationWarning",
     "MixedModelResult",
     "ModelSpec",
+    "Moments",
     "Prior",
     "PriorError",
     "UnavailableError",
     "__version__",
     "compare",
+    "cross_products",
     "load_dataset",
     "plots",
 ]
