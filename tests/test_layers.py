@@ -16,6 +16,7 @@ LAYERS = [
     "exceptions",
     "vocabulary",
     "formula",
+    "blocked",
     "dense",
     "covariance",
     "sparse",

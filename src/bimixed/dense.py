@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bimixed import blocked
+from bimixed.blocked import BLOCK
+
 Array = NDArray[np.float64]
 
-SMALL_PRODUCT = 100_000
+SMALL_PRODUCT = 200_000
 """Multiplications of a matrix product up to which no BLAS starts threads."""
 NARROW = 1_000
 """Products with so few numbers on the right are made in stretches of rows, each a small product."""
@@ -22,6 +25,8 @@ FAR_FROM_DEPENDENT = 0.1
 """Smallest pivot of a correlation matrix from which its Cholesky factor costs no digits to speak of."""
 SMALL = 32
 """Rows of a matrix to factorize up to which none does."""
+MIDDLING = 250
+"""Rows up to which a matrix is factorized by blocks of that size."""
 
 
 def _oriented(M: Array) -> tuple[Array, bool]:
@@ -80,6 +85,8 @@ def cholesky(M: Array, overwrite: bool = False) -> Array:
     """
     if len(M) <= SMALL:
         return np.linalg.cholesky(M)
+    if len(M) <= MIDDLING:
+        return blocked.cholesky(M)
     by_rows = not M.flags.f_contiguous  # then the lower triangle is the upper one of what LAPACK sees
     found, info = _lapack().dpotrf(M.T if by_rows else M, lower=not by_rows, overwrite_a=overwrite)
     if info != 0:
@@ -91,6 +98,8 @@ def inverse_of(chol: Array) -> Array:
     """Lower triangle of (LL')⁻¹ from L; zeros above."""
     if len(chol) == 0:
         return chol.copy()
+    if len(chol) <= MIDDLING:
+        return blocked.inverse_of(chol)
     by_rows = not chol.flags.f_contiguous
     found, info = _lapack().dpotri(chol.T if by_rows else chol, lower=not by_rows)
     if info != 0:
@@ -109,6 +118,9 @@ def solve_lower(L: Array, right: Array, transpose: bool = False) -> Array:
         return np.zeros(right.shape)
     if len(L) <= SMALL:
         return np.asarray(np.linalg.solve(L.T if transpose else L, right))
+    columns = right[:, None] if right.ndim == 1 else right
+    if len(L) <= MIDDLING and columns.shape[1] <= BLOCK:
+        return blocked.solve_lower(L, columns, transpose).reshape(right.shape)
     by_rows = not L.flags.f_contiguous
     found, info = _lapack().dtrtrs(
         L.T if by_rows else L, right, lower=not by_rows, trans=int(transpose != by_rows)

@@ -168,3 +168,21 @@ def test_refit_needs_a_response_for_every_row(y, words):
     fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit()
     with pytest.raises(bm.DataError, match=words):
         fit.refit(y)
+
+
+def test_the_way_of_elimination_is_told():
+    rng = np.random.default_rng(3)
+    n = 6000
+    pupil, year = np.repeat(np.arange(n // 3), 3), np.tile(np.arange(3), n // 3)
+    school = rng.integers(0, 900, n // 3)[pupil]
+    moved = (rng.random(n // 3) < 0.05)[pupil] & (year == 2)
+    school = np.where(moved, rng.integers(0, 900, n), school)
+    table = pd.DataFrame({"y": rng.normal(size=n), "pupil": pupil, "school": school, "sex": pupil % 2})
+    route = bm.ModelSpec("y ~ 1 + (1 | pupil) + (1 | school)", table).fit().diagnostics.details["elimination"]
+    assert route["by_level"] == {"pupil": 2000}
+    assert route["trailing"] == "sparse"
+    assert route["trailing_columns"] == len(np.unique(school))
+    assert route["factor_entries"] < 10 * len(np.unique(school))
+    route = bm.ModelSpec("y ~ 1 + (1 | pupil) + (1 | sex)", table).fit().diagnostics.details["elimination"]
+    assert route["by_level"] == {"pupil": 2000, "sex": 2}
+    assert route["trailing"] == "none"

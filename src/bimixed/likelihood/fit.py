@@ -12,6 +12,7 @@ from bimixed.crossproducts import CrossProducts, Preparation, prepare
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning, warn
 from bimixed.likelihood import identification
+from bimixed.likelihood.elimination import describe_elimination
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.problem import At, Failed, Problem, make_problem
@@ -194,6 +195,7 @@ def _diagnostics(
         messages=tuple(messages),
         seconds=time.perf_counter() - began,
         n_evaluations=report.n_evaluations,
+        details={"elimination": describe_elimination(design, cp)},
     )
 
 

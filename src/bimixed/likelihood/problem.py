@@ -457,25 +457,35 @@ def make_problem(
     scale, free, diagonal, whiteners = [], [], [], []
     for place, factor in enumerate(design.factors):
         rows, cols = factor.template.positions
-        size = factor.scales()
-        scale.append(np.where(size > 0, size, 1.0)[rows])
+        moments = _second_moments(cp, place, factor)
+        size = np.sqrt(np.diag(moments))
+        size = np.where(size > 0, size, 1.0)
+        scale.append(size[rows])
         bad = unidentified.get(place, [])
         free.append(~(np.isin(rows, bad) | np.isin(cols, bad)))
         diagonal.append(factor.template.is_diagonal)
-        whiteners.append(_whitener(factor))
+        whiteners.append(_whitener(factor, moments, size))
     return Problem(
         cp, reml, np.concatenate(scale), np.concatenate(free), np.concatenate(diagonal), tuple(whiteners)
     )
 
 
-def _whitener(factor: RandomFactor) -> Array:
+def _second_moments(cp: CrossProducts, place: int, factor: RandomFactor) -> Array:
+    """Weighted mean of the products of the covariates of a row, (K, K)."""
+    for f in cp.chain:
+        if f.place == place:
+            return np.asarray(f.A.sum(axis=0) / cp.n)
+    if factor.is_mixed:
+        return np.diag(factor.scales() ** 2)
+    return dense.gram(factor.values) / cp.n
+
+
+def _whitener(factor: RandomFactor, moments: Array, size: Array) -> Array:
     """B = L⁻¹ with LL' the mean square of the covariates, block by block of T; else their sizes alone."""
-    size = factor.scales()
-    B = np.diag(1.0 / np.where(size > 0, size, 1.0))
+    B = np.diag(1.0 / size)
     for block in factor.template.sub_blocks():
         if block.stop - block.start > 1:
-            scaled = dense.product(factor.values[:, block], B[block, block])
-            gram = dense.gram(scaled) / len(scaled)
+            gram = moments[block, block] / (size[block, None] * size[block])
             if np.linalg.eigvalsh(gram)[0] > COLLINEAR:
                 B[block, block] = np.linalg.inv(np.linalg.cholesky(gram)) @ B[block, block]
     return B

@@ -110,6 +110,9 @@ class Diagnostics:
     divergences : int or None
     pareto_k : float or None
         Of importance sampling.
+    details : mapping
+        More of the method's own; for likelihood fits ``elimination``, how the random effects are
+        eliminated (which groups level by level, what is dense or sparse).
     """
 
     ok: bool

@@ -1,0 +1,127 @@
+"""Responses far from 0 and of any size, variances close to 0, and many groups."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+
+STRUCTURES = {
+    "slope": "y ~ x + (x | g)",
+    "nested": "y ~ x + (1 | g/h)",
+    "crossed": "y ~ x + f + (1 | g) + (1 | k)",
+    "crossed slopes": "y ~ x + (1 | g) + (x | k)",
+}
+
+
+def table(seed=0, n=300):
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame(
+        {
+            "x": rng.normal(size=n),
+            "f": rng.choice(list("uvw"), n),
+            "g": rng.integers(0, 20, n),
+            "h": rng.integers(0, 4, n),
+            "k": rng.integers(0, 9, n),
+        }
+    )
+    data["y"] = data["x"] + rng.normal(size=20)[data["g"]] + rng.normal(size=9)[data["k"]] * (1 + data["x"])
+    data["y"] += 0.7 * rng.normal(size=80)[data["g"] * 4 + data["h"]] + rng.normal(size=n)
+    return data
+
+
+def fit(formula, data, method="reml"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.BimixedWarning)
+        return bm.ModelSpec(formula, data).fit(method)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("power", [-8, -4, 4, 8])
+@pytest.mark.parametrize("far", [0.0, 1e4, 1e8])
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_scale_and_offset_of_the_response(structure, power, far, method):
+    """The fit of s(y + far) is that of y.
+
+    Tolerance 1e-8; adding 1e4 or 1e8 to the response leaves it 12 or 8 digits of its own, so that the data
+    themselves differ by 1e-12 or 1e-8 of an sd.
+    """
+    data = table()
+    unit = 10.0**power
+    base, moved = fit(STRUCTURES[structure], data, method), None
+    moved = fit(STRUCTURES[structure], data.assign(y=(data["y"] + far) * unit), method)
+    tolerance = 1e-8 + 1e-15 * far * 100
+    for key, theta in base.theta.items():
+        np.testing.assert_allclose(moved.theta[key], theta, atol=100 * tolerance * (1 + np.abs(theta).max()))
+    assert moved.sigma / unit == pytest.approx(base.sigma, rel=100 * tolerance)
+    np.testing.assert_allclose(moved.fixef["std_error"] / unit, base.fixef["std_error"], rtol=100 * tolerance)
+    expected = base.fixef["estimate"] + far * (base.fixef.index == "Intercept")
+    error = (moved.fixef["estimate"] / unit - expected).abs() / base.fixef["std_error"]
+    assert error.max() < 100 * tolerance + 1e-15 * far
+    df = base.nobs - (len(base.fixef) if method == "reml" else 0)
+    assert moved.loglik + df * np.log(unit) == pytest.approx(base.loglik, abs=1e-7 + 1e-14 * far)
+    assert moved.diagnostics.converged
+
+
+@pytest.mark.parametrize("sd", [0.0, 1e-9, 1e-6, 1e-4, 1e-2, 1.0, 10.0])
+def test_between_group_coefficients_near_a_zero_variance(sd):
+    """They are generalised least squares at the estimated variance, however small that is.
+
+    statsmodels returns exactly 0 for them where the variance falls below 1e-10 (its issue 10239).
+    """
+    rng = np.random.default_rng(7)
+    m, n = 40, 12
+    g = np.repeat(np.arange(m), n)
+    treated = (np.arange(m) % 2)[g]
+    x = rng.normal(size=m * n)
+    e = rng.normal(size=(m, n))
+    e -= e.mean(axis=1, keepdims=True) * (sd < 1)  # less variation between groups than chance
+    y = 5.0 + 2.0 * treated + 0.5 * x + sd * rng.normal(size=m)[g] + 1e-3 * e.ravel()
+    data = pd.DataFrame({"y": y, "treated": treated, "x": x, "g": g})
+    ours = fit("y ~ treated + x + (1 | g)", data)
+    assert (
+        abs(ours.fixef.loc["treated", "estimate"] - 2.0) < 4 * ours.fixef.loc["treated", "std_error"] + 1e-3
+    )
+    tau2, sigma2 = ours.random_cov["g"].iloc[0, 0], ours.sigma**2
+    X = np.column_stack([np.ones(m * n), treated, x])
+    # V⁻¹ of compound symmetry in closed form
+    shrink = tau2 / (sigma2 + n * tau2)
+
+    def inverse(M):
+        sums = np.add.reduceat(M, np.arange(0, m * n, n), axis=0)
+        return (M - shrink * np.repeat(sums, n, axis=0)) / sigma2
+
+    information = X.T @ inverse(X)
+    beta = np.linalg.solve(information, X.T @ inverse(y[:, None]))[:, 0]
+    np.testing.assert_allclose(ours.fixef["estimate"], beta, rtol=1e-8)
+    se = np.sqrt(np.diag(np.linalg.inv(information)))
+    np.testing.assert_allclose(ours.fixef["std_error"], se, rtol=1e-8)
+
+
+def test_125066_groups():
+    """The size of statsmodels' issue 9097: two factors, a number, 125,066 random intercepts."""
+    rng = np.random.default_rng(9)
+    n, groups = 400_000, 125_066
+    g = np.concatenate([np.arange(groups), rng.integers(0, groups, n - groups)])
+    data = pd.DataFrame(
+        {
+            "a": rng.choice(list("pqr"), n),
+            "b": rng.choice(["no", "yes"], n),
+            "x": rng.normal(size=n),
+            "unit": g,
+        }
+    )
+    truth = {"Intercept": 1.0, "a[T.q]": 0.2, "a[T.r]": -0.3, "b[T.yes]": 0.5, "x": 0.1}
+    data["y"] = 1.0 + data["a"].map({"p": 0.0, "q": 0.2, "r": -0.3}) + 0.5 * (data["b"] == "yes")
+    data["y"] += 0.1 * data["x"] + 0.8 * rng.normal(size=groups)[g] + 1.2 * rng.normal(size=n)
+    ours = bm.ModelSpec("y ~ a + b + x + (1 | unit)", data).fit()
+    assert ours.diagnostics.ok
+    assert ours.ngroups == {"unit": groups}
+    z = (ours.fixef["estimate"] - pd.Series(truth)) / ours.fixef["std_error"]
+    assert z.abs().max() < 4
+    table = ours.variance_table()
+    for name, value in {"sd_unit[Intercept]": 0.8, "sigma": 1.2}.items():
+        row = table.loc[name]
+        assert abs(row["estimate"] - value) < 4 * row["std_error"]
