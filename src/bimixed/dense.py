@@ -21,8 +21,8 @@ NARROW = 1_000
 """Products with so few numbers on the right are made in stretches of rows, each a small product."""
 SMALL_VECTOR = 8_000
 """Entries of a matrix times a vector up to which none does."""
-FAR_FROM_DEPENDENT = 0.1
-"""Smallest pivot of a correlation matrix from which its Cholesky factor costs no digits to speak of."""
+ONCE_IS_ENOUGH = 100.0
+"""Norm of a Cholesky factor's inverse up to which one orthonormalisation leaves an error of 1e-12."""
 SMALL = 32
 """Rows of a matrix to factorize up to which none does."""
 MIDDLING = 250
@@ -159,12 +159,12 @@ def orthonormal(X: Array) -> tuple[Array, Array]:
             half = cholesky(gram(Q))
         except np.linalg.LinAlgError:
             return _householder(X)
-        least = np.diag(half).min()
-        if least < 1e-5:
+        if np.diag(half).min() < 1e-5:
             return _householder(X)
-        Q = product(Q, solve_lower(half, np.eye(p), transpose=True))
+        inverse = solve_lower(half, np.eye(p), transpose=True)
+        Q = product(Q, inverse)
         R = product(half.T, R)
-        if least > FAR_FROM_DEPENDENT:  # once is as good as twice
+        if np.linalg.norm(inverse) < ONCE_IS_ENOUGH:
             break
     return Q, np.triu(R)
 

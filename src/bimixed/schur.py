@@ -1,5 +1,6 @@
 """What is left for the trailing part once the chain is eliminated: how full it is, and so how to store it."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
+from bimixed.exceptions import FitError
 from bimixed.pairs import Pairs
 from bimixed.sparse import Analysis, analyse
 
@@ -18,6 +20,8 @@ FILLED = 0.3
 """Share of linked trailing levels from which on the trailing part is dense."""
 MOSTLY = 0.8
 """Share of columns in the dense core from which on there is no gain from the sparse rest."""
+COPIES = 4
+"""Dense matrices of the trailing part that exist at one time."""
 PROBE = 100
 """Trailing levels that are looked at first."""
 
@@ -44,11 +48,25 @@ def trailing_products(
     node = np.repeat(np.arange(len(sizes)), sizes)
     pattern = _schur_pattern(S, node, chain)
     if pattern is None:
+        _require_memory(S.shape[0])
         return S.toarray(), None
     analysis = analyse(pattern, sizes)
     if analysis.n_core > MOSTLY * analysis.n_columns:
+        _require_memory(S.shape[0])
         return S.toarray(), None
+    _require_memory(analysis.n_core)
     return S, analysis
+
+
+def _require_memory(columns: int) -> None:
+    """Refuse a dense matrix that can't be held, with what is made of it, in the machine's memory."""
+    needed = COPIES * 8.0 * float(columns) ** 2
+    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise FitError(
+            f"The crossed groups link {columns} effects so that all of them depend on each other: a dense "
+            f"matrix of that size needs about {needed / 2**30:.0f} GiB, more than this machine has. Leave "
+            "out one of the crossed terms, or fit a sample of its levels."
+        )
 
 
 def _schur_pattern(S: sp.csr_array, node: Ints, chain: Sequence[Pairs]) -> sp.csr_array | None:

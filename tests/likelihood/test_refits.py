@@ -89,3 +89,32 @@ def test_wrong_responses_are_told(bad, table):
     fit = bm.ModelSpec("y ~ x + (1 | g)", table).fit()
     with pytest.raises(bm.DataError, match="240 rows"):
         fit.refit_many(bad)
+
+
+def test_degenerate_responses_are_told_and_don_t_stop_the_others(table):
+    fit = bm.ModelSpec("y ~ x + (1 | g)", table).fit()
+    rng = np.random.default_rng(1)
+    ys = rng.normal(size=(240, 5)) + rng.normal(size=15)[table["g"]][:, None]
+    good = fit.refit_many(ys)
+    ys[:, 1] = 3.0 + 2.0 * table["x"]
+    ys[:, 3] = table["g"]
+    many = fit.refit_many(ys)
+    assert many["converged"].tolist() == [True, False, True, False, True]
+    assert many.loc[[1, 3], "loglik"].isna().all()
+    np.testing.assert_allclose(many.loc[[0, 2, 4], "loglik"], good.loc[[0, 2, 4], "loglik"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("term", ["(x | g)", "(x || g)"])
+def test_after_a_singular_fit_in_any_units(unit, term):
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(12), 10)
+    data = pd.DataFrame({"g": g, "x": rng.normal(size=120) * unit, "y": rng.normal(size=120)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.BimixedWarning)
+        fit = bm.ModelSpec(f"y ~ x + {term}", data).fit()
+        for _ in range(5):
+            y = rng.normal(size=12)[g] + rng.normal(size=12)[g] * data["x"] / unit + rng.normal(size=120)
+            fresh = bm.ModelSpec(f"y ~ x + {term}", data.assign(y=y)).fit().loglik
+            assert fit.refit(y).loglik == pytest.approx(fresh, abs=1e-7)
+            assert fit.refit_many(np.asarray(y)[:, None])["loglik"][0] == pytest.approx(fresh, abs=1e-7)

@@ -15,7 +15,7 @@ from bimixed.likelihood import identification
 from bimixed.likelihood.elimination import describe_elimination
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
-from bimixed.likelihood.problem import At, Failed, Problem, make_problem
+from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem, second_moments
 from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.start import moment_start
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
@@ -25,8 +25,6 @@ from bimixed.results.uncertainty import NormalApproximation
 
 FLAT = 1e-3
 """Smallest eigenvalue of the unit-diagonal Hessian below which flat directions are looked for."""
-EXACT = 1e-10
-"""Share of the fixed effects' residual sum of squares below which nothing is left as residual."""
 
 
 def fit_likelihood(
@@ -78,15 +76,16 @@ def fit_likelihood(
     # Step 3: everything at the optimum
     theta = problem.theta(report.x)
     here = report.point
+    if isinstance(here, At | Failed) and fits_exactly(problem, here):
+        raise FitError(
+            "The fixed and random effects together fit the response exactly, or all but: what is left as "
+            "residual is less than 1/30,000 of it, too little to be told from rounding. Is the response "
+            "computed from the predictors and groups? Leave out what determines it."
+        )
     if not isinstance(here, At):
         raise FitError(
             "The criterion can't be computed at the starting value; centre and scale the covariates, or give "
             "another start=."
-        )
-    if not report.converged and _fits_exactly(problem):
-        raise FitError(
-            "The fixed and random effects together fit the response exactly: no residual variance is left. "
-            "Is the response computed from the predictors and groups? Leave out what determines it."
         )
     confounded: dict[int, list[int]] = {}
     if report.least_curvature < FLAT:
@@ -96,14 +95,6 @@ def fit_likelihood(
     diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
     result = assemble(design, problem, report, here, unidentified, confounded, diagnostics)
     return replace(result, refitter=Refitter(prepared, problem, optimizer, theta))
-
-
-def _fits_exactly(problem: Problem) -> bool:
-    """Whether effects that are hardly shrunk leave no residual."""
-    free = np.where(problem.diagonal & problem.free, 1e6, 0.0) / problem.scale
-    here = problem(problem.coordinates(free))
-    cp = problem.cp
-    return not isinstance(here, Failed) and here.sigma2 * cp.n <= EXACT * cp.basis.rss
 
 
 @dataclass(frozen=True)
@@ -121,9 +112,10 @@ class Refitter:
 
     @property
     def _start(self) -> Array:
-        # a variance of 0 may not be one with another response
-        theta = self.theta
-        return np.where((theta == 0.0) & self.problem.diagonal, 0.1 * np.abs(theta).max(initial=1.0), theta)
+        # a variance of 0, or an extreme one, may not be one with another response
+        x = self.theta * self.problem.scale
+        x = np.where((np.abs(x) < 0.1) & self.problem.diagonal, 0.1, np.clip(x, -10.0, 10.0))
+        return np.where(self.problem.free, x / self.problem.scale, 0.0)
 
     def one(self, design: Design) -> MixedModelResult:
         """All of a result."""
@@ -178,6 +170,9 @@ def _diagnostics(
     ]
     if confounded:
         messages.append(identification.confounded_message(design, confounded))
+    moments = [second_moments(cp, place, factor) for place, factor in enumerate(design.factors)]
+    told = map(identification.ill_conditioned_message, design.factors, moments)
+    messages += [message for message in told if message is not None]
     for message in messages:
         warn(message, IdentificationWarning)
     singular = identification.singular_messages(design, relative_factors(cp, theta), unidentified)

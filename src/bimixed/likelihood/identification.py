@@ -10,6 +10,8 @@ from bimixed.design.fixed import ALIASED
 
 Bools = NDArray[np.bool_]
 
+UNCENTRED = 1e-9
+"""Least eigenvalue of the covariates' scaled second moments at which digits are lost: 30,000 sds from 0."""
 CONFOUNDED = 1e-9
 """Eigenvalue of the unit-diagonal information below which a direction of variances counts as flat."""
 
@@ -157,3 +159,21 @@ def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -
         f"is not to be interpreted; simplify with '||' in place of '|', or fit with method='nuts', "
         f"whose prior keeps it inside."
     )
+
+
+def ill_conditioned_message(factor: RandomFactor, moments: Array) -> str | None:
+    """Random coefficients whose covariates can hardly be told apart in rounded arithmetic, or None."""
+    for block in factor.template.sub_blocks():
+        size = np.sqrt(np.diag(moments)[block])
+        if block.stop - block.start < 2 or not size.all():
+            continue
+        values = np.linalg.eigvalsh(moments[block, block] / (size[:, None] * size))
+        if 0 <= values[0] < UNCENTRED:
+            names = ", ".join(factor.names[block])
+            return (
+                f"The covariates of the random coefficients {names} of {factor.key} are nearly the same "
+                "up to a factor (a covariate far from 0 beside an intercept, such as a date): their "
+                "covariance can't be computed to enough digits, and estimates may be wrong. Centre the covariates, or "
+                "subtract a constant near their mean."
+            )
+    return None

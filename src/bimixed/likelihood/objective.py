@@ -99,12 +99,19 @@ def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
     cp : CrossProducts
     theta : (m,) array
     reml : bool
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where rounding has left nothing of what should be positive.
     """
     fact = factorize(cp, relative_factors(cp, theta))
     solution = fact.solve([f.ZR for f in cp.chain], cp.ZR)
     RVR = cp.RR - solution.quadratic
     information = 0.5 * (RVR[:-1, :-1] + RVR[:-1, :-1].T)
     gamma, r2, log_det_information = _profile(information, RVR[:-1, -1], RVR[-1, -1])
+    if not r2 > 0.0:
+        raise np.linalg.LinAlgError("rounding left no residual")
     df = cp.n - cp.p if reml else cp.n
     deviance = fact.log_det + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:

@@ -238,6 +238,8 @@ def evaluate_one_factor(
     if p:
         gamma = np.linalg.solve(information, RVR[..., :-1, -1:])[..., 0]
         r2 = r2 - (RVR[..., :-1, -1] * gamma).sum(axis=-1)
+    if r2.ndim == 0 and not r2 > 0.0:
+        raise np.linalg.LinAlgError("rounding left no residual")
     deviance = deviance + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:
         log_det = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)

@@ -289,12 +289,17 @@ def _rank_one(missed: Array, moved: Array) -> Array:
 
 
 def newton_step(gradient: Array, hessian: Array) -> tuple[Array, float]:
-    """A descent step, and the decrease it promises; flat directions are left alone."""
-    values, vectors = np.linalg.eigh(hessian)
-    projected = vectors.T @ gradient
+    """A descent step, and the decrease it promises; flat directions are left alone.
+
+    Directions are judged in units of each coordinate's own curvature, so that a coordinate that is far out,
+    where everything is flat, isn't taken for one that doesn't matter.
+    """
+    size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+    values, vectors = np.linalg.eigh(hessian / (size[:, None] * size))
+    projected = vectors.T @ (gradient / size)
     steep = np.abs(values) > 1e-9 * max(float(np.abs(values).max()), 1e-300)
     scaled = np.where(steep, projected / np.where(steep, np.abs(values), 1.0), 0.0)
-    return -vectors @ scaled, 0.5 * float(projected @ scaled)
+    return -(vectors @ scaled) / size, 0.5 * float(projected @ scaled)
 
 
 def _snap(objective: Objective, x: Array, bounded: NDArray[np.bool_]) -> Array | None:

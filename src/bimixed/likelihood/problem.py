@@ -26,6 +26,10 @@ COLLINEAR = 1e-12
 """Least eigenvalue of the covariates' correlations at which they are made orthogonal."""
 LEAST_SHARE = 0.1
 """A step leaves at least this share of every variance."""
+EXACT = 1e-9
+"""Share of the fixed effects' residual sum of squares below which nothing is left as residual."""
+DOUBTFUL = 1e-6
+"""Shares below this are looked at."""
 WORST = 1e100
 """Finite stand-in for a deviance that can't be computed, so that a line search shortens its step."""
 
@@ -450,6 +454,20 @@ def _trials(T: Array, slope: Array) -> Iterator[Array]:
                 yield lower_factor(T @ T.T + variance * np.outer(direction, direction))
 
 
+def fits_exactly(problem: Problem, at: At | Failed) -> bool:
+    """Whether nothing is left as residual, or too little to have any digits of its own."""
+    limit = EXACT * problem.cp.basis.rss / problem.cp.n
+    if isinstance(at, At):
+        if at.sigma2 <= limit:
+            return True
+        if at.sigma2 > DOUBTFUL * problem.cp.basis.rss / problem.cp.n:
+            return False
+    # does more variance between the groups leave any less?
+    free = np.where(problem.diagonal & problem.free, 1e6, 0.0) / problem.scale
+    there = problem(problem.coordinates(free))
+    return isinstance(there, Failed) or there.sigma2 <= limit
+
+
 def make_problem(
     design: Design, cp: CrossProducts, reml: bool, unidentified: dict[int, list[int]]
 ) -> Problem:
@@ -457,7 +475,7 @@ def make_problem(
     scale, free, diagonal, whiteners = [], [], [], []
     for place, factor in enumerate(design.factors):
         rows, cols = factor.template.positions
-        moments = _second_moments(cp, place, factor)
+        moments = second_moments(cp, place, factor)
         size = np.sqrt(np.diag(moments))
         size = np.where(size > 0, size, 1.0)
         scale.append(size[rows])
@@ -470,7 +488,7 @@ def make_problem(
     )
 
 
-def _second_moments(cp: CrossProducts, place: int, factor: RandomFactor) -> Array:
+def second_moments(cp: CrossProducts, place: int, factor: RandomFactor) -> Array:
     """Weighted mean of the products of the covariates of a row, (K, K)."""
     for f in cp.chain:
         if f.place == place:

@@ -17,7 +17,7 @@ from bimixed.crossproducts import CrossProducts, Preparation
 from bimixed.exceptions import FitError
 from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
 from bimixed.likelihood.optimize import DECREMENT, ITERATIONS, LONGEST, minimize
-from bimixed.likelihood.problem import NEARLY_SINGULAR, At, Problem
+from bimixed.likelihood.problem import NEARLY_SINGULAR, At, Problem, fits_exactly
 from bimixed.results.records import Refits
 
 CHUNK = 4_000_000
@@ -63,8 +63,12 @@ def refit_many(
     parts = []
     for first in range(0, R, step):
         here = responses[:, first : first + step]
-        fit = _together if together else _one_by_one
-        parts.append(fit(prepared, problem, theta, here, optimizer))
+        try:
+            if not together:
+                raise np.linalg.LinAlgError("not many at a time")
+            parts.append(_together(prepared, problem, theta, here, optimizer))
+        except np.linalg.LinAlgError:  # one degenerate response is enough
+            parts.append(_one_by_one(prepared, problem, theta, here, optimizer))
         if tell is not None:
             tell(min(first + step, R))
     return _joined(parts)
@@ -77,8 +81,11 @@ def _one_by_one(
 
 
 def _alone(prepared: Preparation, problem: Problem, theta: Array, y: Array, optimizer: str) -> Refits:
-    """One response by the optimiser of a single fit."""
-    cp = prepared.with_response(y)
+    """One response by the optimiser of a single fit; NaN and not converged where it can't be fitted."""
+    try:
+        cp = prepared.with_response(y)
+    except FitError:
+        return _unfitted(problem)
     own = replace(problem, cp=cp)
     report = minimize(
         own,
@@ -89,10 +96,8 @@ def _alone(prepared: Preparation, problem: Problem, theta: Array, y: Array, opti
         escape=own.escape,
     )
     at = report.point
-    if not isinstance(at, At):
-        raise FitError(
-            "The criterion can't be computed for one of the responses; is it constant within every level?"
-        )
+    if not isinstance(at, At) or fits_exactly(own, at):
+        return _unfitted(problem)
     cov = [at.sigma2 * T @ T.T for T in at.T]
     return Refits(
         beta=cp.basis.coefficients(at.gamma)[None, :],
@@ -100,6 +105,17 @@ def _alone(prepared: Preparation, problem: Problem, theta: Array, y: Array, opti
         sigma2=np.array([at.sigma2]),
         loglik=np.array([-0.5 * at.value]),
         converged=np.array([report.converged]),
+    )
+
+
+def _unfitted(problem: Problem) -> Refits:
+    sizes = [t.size for t in problem.cp.templates]
+    return Refits(
+        beta=np.full((1, problem.cp.p), np.nan),
+        random_cov={place: np.full((1, K, K), np.nan) for place, K in enumerate(sizes)},
+        sigma2=np.array([np.nan]),
+        loglik=np.array([np.nan]),
+        converged=np.array([False]),
     )
 
 
@@ -231,11 +247,12 @@ def _derivatives(batch: _Batch, problem: Problem, x: Array, which: Indices) -> t
 
 def _steps(slope: Array, hessian: Array) -> tuple[Array, Array]:
     """As :func:`bimixed.likelihood.optimize.newton_step`, for many."""
-    values, vectors = np.linalg.eigh(hessian)
-    projected = (vectors.mT @ slope[:, :, None])[:, :, 0]
+    size = np.sqrt(np.maximum(np.abs(np.diagonal(hessian, axis1=1, axis2=2)), 1e-300))
+    values, vectors = np.linalg.eigh(hessian / (size[:, :, None] * size[:, None, :]))
+    projected = (vectors.mT @ (slope / size)[:, :, None])[:, :, 0]
     steep = np.abs(values) > 1e-9 * np.abs(values).max(axis=1, keepdims=True)
     scaled = np.where(steep, projected / np.where(steep, np.abs(values), 1.0), 0.0)
-    return -(vectors @ scaled[:, :, None])[:, :, 0], 0.5 * np.sum(projected * scaled, axis=1)
+    return -(vectors @ scaled[:, :, None])[:, :, 0] / size, 0.5 * np.sum(projected * scaled, axis=1)
 
 
 def _rank_one(missed: Array, step: Array) -> Array:

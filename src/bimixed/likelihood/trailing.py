@@ -28,6 +28,8 @@ from bimixed.sparse import (
 
 INVERTIBLE = 1e2
 """Largest norm of T⁻¹ with which Z'V⁻¹Z = H⁻¹ − H⁻¹PH⁻¹ is accurate; it costs the norm's square."""
+SPARSE_INVERTIBLE = 3e3
+"""The same where the other way takes a solve for every column: 7 digits of the derivative are kept."""
 CHUNK = 4_000_000
 """Numbers in the largest temporary."""
 
@@ -61,13 +63,13 @@ class Trailing(Protocol):
         ...
 
 
-def inverse_if_regular(T: Array) -> Array | None:
+def inverse_if_regular(T: Array, largest: float = INVERTIBLE) -> Array | None:
     """T⁻¹, or None where T is (nearly) singular and the formulas that need it lose too many digits."""
     try:
         inverse = np.linalg.inv(T)
     except np.linalg.LinAlgError:
         return None
-    return inverse if np.sqrt((inverse * inverse).sum()) < INVERTIBLE else None
+    return inverse if np.sqrt((inverse * inverse).sum()) < largest else None
 
 
 def scale_trailing(
@@ -226,10 +228,13 @@ class SparseTrailing:
 
     def gamma(self, f: TrailingFactor) -> Array:
         T = self.T[f.place]
-        T_inverse = inverse_if_regular(T)
+        T_inverse = inverse_if_regular(T, SPARSE_INVERTIBLE)
         if T_inverse is not None:
             scaled = T_inverse @ self.blocks(f).sum(axis=0) @ T_inverse.T
             return T_inverse.T @ (f.n_levels * np.eye(len(T)) - scaled) @ T_inverse
+        if not any(self.T[g.place].any() for g in self.factors):  # nothing to subtract
+            own = diagonal_blocks(self.factor.analysis, self.S, f.start, f.n_levels, len(T))
+            return np.asarray(own.sum(axis=0))
         return self._gamma_by_solves(f)
 
     def _gamma_by_solves(self, f: TrailingFactor) -> Array:
