@@ -173,7 +173,7 @@ def ill_conditioned_message(factor: RandomFactor, moments: Array) -> str | None:
             return (
                 f"The covariates of the random coefficients {names} of {factor.key} are nearly the same "
                 "up to a factor (a covariate far from 0 beside an intercept, such as a date): their "
-                "covariance can't be computed to enough digits, and estimates may be wrong. Centre the covariates, or "
-                "subtract a constant near their mean."
+                "covariance can't be computed to enough digits, and estimates may be wrong. Centre the "
+                "covariates, or subtract a constant near their mean."
             )
     return None
