@@ -72,3 +72,10 @@ def test_orthonormal(n, p, hard):
     np.testing.assert_allclose(Q.T @ Q, np.eye(p), atol=1e-12)
     np.testing.assert_allclose(Q @ R, X, rtol=1e-12, atol=1e-12 * np.abs(X).max())
     np.testing.assert_array_equal(np.tril(R, -1), 0.0)
+
+
+def test_nothing_times_anything():
+    assert dense.product(np.ones((3, 0)), np.ones((0, 2))).tolist() == [[0.0, 0.0]] * 3
+    assert dense.product(np.ones((3, 9000)), np.ones((9000, 0))).shape == (3, 0)
+    assert dense.gram(np.ones((9000, 0))).shape == (0, 0)
+    assert dense.product(np.ones((0, 5)), np.ones(5)).shape == (0,)

@@ -19,6 +19,8 @@ SMALL_PRODUCT = 200_000
 """Multiplications of a matrix product up to which no BLAS starts threads."""
 NARROW = 1_000
 """Products with so few numbers on the right are made in stretches of rows, each a small product."""
+WIDEST, MIDDLING_WORK = 16_384, 50_000_000
+"""So are wider ones, up to this many multiplications altogether."""
 SMALL_VECTOR = 8_000
 """Entries of a matrix times a vector up to which none does."""
 ONCE_IS_ENOUGH = 100.0
@@ -36,6 +38,11 @@ def _oriented(M: Array) -> tuple[Array, bool]:
     return np.ascontiguousarray(M).T, True
 
 
+def _in_stretches(rows: int, width: int) -> bool:
+    """Whether a product is made in stretches of rows that start no threads."""
+    return width <= NARROW or (width <= WIDEST and rows * width <= MIDDLING_WORK)
+
+
 def product(left: Array, right: Array) -> Array:
     """left @ right for matrices (m, k) and (k, n), or a vector (k,) on the right."""
     if right.ndim == 1:
@@ -46,9 +53,11 @@ def product(left: Array, right: Array) -> Array:
         a, transposed = _oriented(left)
         return np.asarray(dgemv(1.0, a, right, trans=int(transposed)))
     m, k = left.shape
+    if left.size * right.shape[1] == 0:
+        return np.zeros((m, right.shape[1]))
     if m * k * right.shape[1] <= SMALL_PRODUCT and k <= SMALL_VECTOR:
         return np.asarray(left @ right)
-    if 0 < k * right.shape[1] <= NARROW:
+    if _in_stretches(m, k * right.shape[1]):
         out = np.empty((m, right.shape[1]))
         step = min(SMALL_VECTOR, SMALL_PRODUCT // (k * right.shape[1]))
         for i in range(0, m, step):
@@ -64,10 +73,12 @@ def product(left: Array, right: Array) -> Array:
 
 def gram(M: Array) -> Array:
     """M'M, (k, k), symmetric."""
+    if M.size == 0:
+        return np.zeros((M.shape[1], M.shape[1]))
     if M.shape[0] * M.shape[1] ** 2 <= SMALL_PRODUCT and len(M) <= SMALL_VECTOR:
         return np.asarray(M.T @ M)
-    if M.shape[1] ** 2 <= NARROW:
-        step = min(SMALL_VECTOR, SMALL_PRODUCT // max(M.shape[1] ** 2, 1))
+    if _in_stretches(len(M), M.shape[1] ** 2):
+        step = min(SMALL_VECTOR, SMALL_PRODUCT // M.shape[1] ** 2)
         return np.asarray(sum(M[i : i + step].T @ M[i : i + step] for i in range(0, len(M), step)))
     from scipy.linalg.blas import dsyrk
 
