@@ -22,7 +22,7 @@ from bimixed import dense
 from bimixed.covariance import Array, CovarianceTemplate
 from bimixed.design import Design, RandomFactor, parents
 from bimixed.exceptions import FitError
-from bimixed.pairs import Pairs
+from bimixed.pairs import Coupling, Pairs
 from bimixed.schur import trailing_products
 from bimixed.sparse import Analysis, to_lower_pattern
 from bimixed.trailing_rows import TrailingRows, by_level, no_pairs, pair_map, trailing_rows
@@ -105,6 +105,11 @@ class ChainFactor:
     @property
     def n_levels(self) -> int:
         return len(self.A)
+
+    @cached_property
+    def coupling(self) -> Coupling:
+        """C as a matrix, (L·K, q)."""
+        return self.pairs.operator(self.C)
 
 
 @dataclass(frozen=True)

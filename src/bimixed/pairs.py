@@ -94,6 +94,11 @@ class Pairs:
             data[place], columns[place] = values[:, a], self.columns
         return sp.csr_array((data, columns, indptr), shape=(L * K, self.n_columns))
 
+    def operator(self, values: Array) -> "Coupling":
+        """The same, to be multiplied several times: a dense matrix where it is full."""
+        matrix = self.matrix(values)
+        return Coupling(matrix.toarray() if self.is_full else matrix)
+
     def by_level(self, products: Array) -> Array:
         """Sum of (pairs, K, M) over the pairs of each level, (L, K, M)."""
         _, K, M = products.shape
@@ -200,6 +205,25 @@ class Pairs:
             out,
         )
         return out
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """A matrix (L·K, q), dense or sparse."""
+
+    matrix: Array | sp.csr_array
+
+    def times(self, right: Array) -> Array:
+        """Times (q, r)."""
+        if isinstance(self.matrix, np.ndarray):
+            return dense.product(self.matrix, right)
+        return np.asarray(self.matrix @ right)
+
+    def transposed_times(self, right: Array) -> Array:
+        """Its transpose times (L·K, r)."""
+        if isinstance(self.matrix, np.ndarray):
+            return dense.product(self.matrix.T, right)
+        return np.asarray(self.matrix.T @ right)
 
 
 def _starts(of: Ints, n: int) -> Ints:

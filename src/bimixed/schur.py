@@ -16,8 +16,8 @@ Ints = NDArray[np.intp]
 
 DENSE_WIDTH = 800
 """Trailing columns up to which a dense factorization takes less than finding out about a sparse one."""
-FILLED = 0.3
-"""Share of linked trailing levels from which on the trailing part is dense."""
+FILLED = 0.1
+"""Share of linked trailing levels from which on the trailing part is dense: it fills in almost completely."""
 MOSTLY = 0.8
 """Share of columns in the dense core from which on there is no gain from the sparse rest."""
 COPIES = 4

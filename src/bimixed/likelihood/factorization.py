@@ -6,15 +6,16 @@ ones; nothing of size n × n is ever formed. Notation stands at the head of :mod
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sp
 
 from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts
 from bimixed.likelihood.small import at_rows, inverse_factor, sum_by
 from bimixed.likelihood.trailing import DenseTrailing, SparseTrailing, Trailing
+from bimixed.pairs import Coupling
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class ChainStep:
     T: Array
     scaled_couplings: "Couplings"
     couplings: "Couplings"
+
+    @cached_property
+    def coupling(self) -> Coupling:
+        """GT'C as a matrix, (L·K, q)."""
+        return self.factor.pairs.operator(self.scaled_couplings.C)
 
     def scaled(self, right: Array) -> Array:
         """GT' times (L, K, r)."""
@@ -111,7 +117,7 @@ class Factorization:
                 chain[k] = chain[k] - sum_by(parent, update, self.steps[k].factor.n_levels)
             if self.width:
                 flat = half.reshape(-1, half.shape[2])
-                trailing = trailing - _coupling(step).T @ flat
+                trailing = trailing - step.coupling.transposed_times(flat)
         B_trailing, half_trailing = trailing, trailing
         if self.trailing is not None:
             B_trailing, half_trailing = self.trailing.solve(trailing)
@@ -120,7 +126,7 @@ class Factorization:
         for j in reversed(range(len(self.steps))):
             step, half = self.steps[j], halves[j]
             if self.width:
-                half = half - (_coupling(step) @ B_trailing).reshape(half.shape)
+                half = half - step.coupling.times(B_trailing).reshape(half.shape)
             for i, (parent, N) in enumerate(zip(step.factor.parents, step.scaled_couplings.N, strict=True)):
                 half = half - N @ B[j + 1 + i][parent]
             B[j] = step.unscaled(half)
@@ -211,8 +217,3 @@ def _trailing(cp: CrossProducts, T: list[Array], S: Array) -> Trailing | None:
     if cp.analysis is not None:
         return SparseTrailing.of(cp, cp.analysis, T, S)
     return DenseTrailing.of(cp, T, S)
-
-
-def _coupling(step: ChainStep) -> sp.csr_array:
-    """GT'C as a sparse matrix, (L·K, q)."""
-    return step.factor.pairs.matrix(step.scaled_couplings.C)

@@ -180,9 +180,8 @@ def cross_times(cp: CrossProducts, blocks: list[Array]) -> tuple[list[Array], Ar
             chain[j] = chain[j] + f.N[i] @ blocks[k.place][parent]
             chain[j + 1 + i] = chain[j + 1 + i] + sum_by(parent, np.swapaxes(f.N[i], 1, 2) @ c, k.n_levels)
         if width:
-            coupling = f.pairs.matrix(f.C)
-            chain[j] = chain[j] + (coupling @ trailing).reshape(c.shape)
-            to_trailing = to_trailing + coupling.T @ c.reshape(-1, r)
+            chain[j] = chain[j] + f.coupling.times(trailing).reshape(c.shape)
+            to_trailing = to_trailing + f.coupling.transposed_times(c.reshape(-1, r))
     return chain, to_trailing
 
 
