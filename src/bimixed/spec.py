@@ -81,9 +81,10 @@ class ModelSpec(Specification):
         refuse_foreign_specification(formula, data, unknown, positional)
         if context is None:
             context = caller_names(formula, columns=column_names(data))
+        data = shallow(data)
         recipe = {
             "formula": formula,
-            "data": shallow(data),
+            "data": data,
             "weights": weights,
             "offset": offset,
             "na_action": na_action,
@@ -156,6 +157,7 @@ class ModelSpec(Specification):
         refuse_foreign_specification(formula, data, unknown, positional, "from_groups")
         if context is None:
             context = caller_names(formula, re_formula, vc_formula, columns=column_names(data))
+        data = shallow(data)
         name, extra = group_column(groups, data)
         parsed = groups_formula(formula, name, re_formula, vc_formula)
         design = build_design(
@@ -163,7 +165,7 @@ class ModelSpec(Specification):
         )
         recipe = {
             "formula": formula,
-            "data": shallow(data),
+            "data": data,
             "groups": groups,
             "re_formula": re_formula,
             "vc_formula": vc_formula,

@@ -70,7 +70,7 @@ def build_design(
     frame, arrays = _frame(formula, data, available, roles, extra, context, na_action)
     # Step 2: matrices
     formula = replace(formula, random=tuple(_resolved(term, frame.table, context) for term in formula.random))
-    encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index)
+    encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index, frame.cells)
     y = _response(formula, encoded["response"], frame)
     _refuse_response_as_predictor(formula, encoded)
     for name, part in encoded.items():
@@ -253,7 +253,7 @@ def _terms_factor(
                 "This term has no coefficients; write '(1 | g)' or '(0 + x | g)'.",
                 len(term.source),
             )
-    grouping, codes = make_grouping(first.group, frame.table, context)
+    grouping, codes = make_grouping(first.group, frame.table, context, frame.cells)
     values = [part.values for part in parts.values()]
     names = tuple(name for part in parts.values() for name in part.names)
     twice = next((name for name in names if names.count(name) > 1), None)

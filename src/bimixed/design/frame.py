@@ -5,6 +5,7 @@ import importlib.util
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import narwhals as nw
@@ -29,17 +30,41 @@ class Frame:
         Which rows of the caller's table are used.
     missing : dict
         Column → number of missing values, where there are any.
+    known : mapping
+        Columns of the table that have been looked up; their index may be another.
     """
 
     table: pd.DataFrame
     index: pd.Index
     kept: NDArray[np.bool_]
     missing: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, pd.Series] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def cells(self) -> "Cells":
+        """The table's columns, each looked up once."""
+        return Cells(self.table, dict(self.known))
 
     @property
     def n_dropped(self) -> int:
         """Rows left out because a value is missing."""
         return int(len(self.kept) - self.kept.sum())
+
+
+class Cells:
+    """A table whose columns are looked up once: pandas takes a while for each."""
+
+    def __init__(self, table: pd.DataFrame, known: dict[str, pd.Series]):
+        self._table, self._known = table, known
+        self.columns = frozenset(known) if known else frozenset(table.columns)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        if name not in self._known:
+            self._known[name] = self._table[name]
+        return self._known[name]
+
+    def __len__(self) -> int:
+        return len(self._table)
 
 
 def shown_label(label: Any) -> str:
@@ -57,12 +82,12 @@ def column_names(data: Any) -> list[str]:
 
 
 def to_pandas(data: Any, columns: Iterable[str]) -> pd.DataFrame:
-    """The named columns of any supported table, as a pandas frame that shares no writable data."""
+    """The named columns of any supported table, as a pandas frame; it may be the one given."""
     columns = list(columns)
     if isinstance(data, pd.DataFrame):
         _refuse_duplicates(data, columns)
         if columns == list(data.columns):
-            return data.copy(deep=False)
+            return data
         # not data[columns], which copies
         return pd.DataFrame({name: data[name] for name in columns}, index=data.index, copy=False)
     if isinstance(data, Mapping):
@@ -227,11 +252,12 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
     if dropped.any():
         table, index = table[kept], index[kept]
         columns = {str(name): column for name, column in table.items()}
-    table = plain_columns(table, columns)
+    plain = plain_columns(table, columns)
+    columns, table = columns if plain is table else {}, plain
     own = table.index
     if not (isinstance(own, pd.RangeIndex) and own.start == 0 and own.step == 1):
         table = table.set_axis(pd.RangeIndex(len(table)), axis=0)
-    return Frame(table, index, kept, counts)
+    return Frame(table, index, kept, counts, columns)
 
 
 def _missing(column: pd.Series) -> NDArray[np.bool_]:

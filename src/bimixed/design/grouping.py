@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bimixed.design import expressions
-from bimixed.design.frame import shown_label
+from bimixed.design.frame import Cells, shown_label
 from bimixed.design.rows import Ints
 from bimixed.exceptions import DataError
 
@@ -82,7 +82,7 @@ def _refuse_other_type(key: str, levels: pd.Index, unseen: pd.Series) -> None:
 
 
 def make_grouping(
-    columns: tuple[str, ...], table: pd.DataFrame, context: Mapping[str, Any]
+    columns: tuple[str, ...], table: pd.DataFrame, context: Mapping[str, Any], cells: Cells | None = None
 ) -> tuple[Grouping, Ints]:
     """Levels of the groups of complete rows, and the level of each row."""
     column_levels = []
@@ -91,7 +91,9 @@ def make_grouping(
     size = 1
     for atom in columns:
         state: dict[str, Any] = {}
-        codes, levels = _factorize(atom, group_column(atom, table, context, state))
+        known = cells is not None and atom in cells.columns
+        column = cells[atom] if cells is not None and known else group_column(atom, table, context, state)
+        codes, levels = _factorize(atom, column)
         if state:
             states[atom] = state
         column_levels.append(levels)

@@ -23,6 +23,7 @@ from formulaic.transforms import TRANSFORMS
 
 from bimixed.covariance import Array
 from bimixed.design.expressions import clean, names_in_python, refuse_exclusive_or
+from bimixed.design.frame import Cells
 from bimixed.design.materializer import materialize
 from bimixed.design.plain import PlainSpec, plain_spec
 from bimixed.exceptions import BimixedError, DataError, FormulaError
@@ -218,16 +219,18 @@ def build_parts(
     table: pd.DataFrame,
     context: Mapping[str, Any],
     index: pd.Index | None = None,
+    cells: Cells | None = None,
 ) -> dict[str, EncodedPart]:
     """Materialise all parts on complete rows; ``index`` names the rows in errors."""
+    cells = cells or Cells(table, {})
     encoded: dict[str, EncodedPart] = {}
     general: dict[str, Part] = {}
     for key, part in parts.items():
-        plain = plain_spec(part.parsed, table, part.place)
+        plain = plain_spec(part.parsed, cells, part.place)
         if plain is None:
             general[key] = part
         else:
-            encoded[key] = EncodedPart(plain.columns(table), plain.column_names, plain, part)
+            encoded[key] = EncodedPart(plain.columns(cells), plain.column_names, plain, part)
     if general:
         encoded |= _by_formulaic(general, table, context, index)
     return {key: encoded[key] for key in parts}

@@ -13,6 +13,7 @@ import pandas as pd
 from formulaic.parser.types import Factor
 
 from bimixed.covariance import Array
+from bimixed.design.frame import Cells
 from bimixed.exceptions import DataError
 
 
@@ -38,7 +39,7 @@ class PlainSpec:
     def column_names(self) -> tuple[str, ...]:
         return tuple(":".join(term) or "Intercept" for term in self.terms)
 
-    def columns(self, table: pd.DataFrame) -> Array:
+    def columns(self, table: pd.DataFrame | Cells) -> Array:
         """The matrix, (n, k).
 
         Raises
@@ -53,7 +54,7 @@ class PlainSpec:
                 out[:, j] *= self._numbers(table, name)
         return out
 
-    def _numbers(self, table: pd.DataFrame, name: str) -> Array:
+    def _numbers(self, table: pd.DataFrame | Cells, name: str) -> Array:
         column = table[name]
         if column.dtype.kind not in "iuf":
             raise DataError(
@@ -63,7 +64,7 @@ class PlainSpec:
         return column.to_numpy(dtype=np.float64)
 
 
-def plain_spec(terms: Sequence[Any], table: pd.DataFrame, place: str) -> PlainSpec | None:
+def plain_spec(terms: Sequence[Any], table: pd.DataFrame | Cells, place: str) -> PlainSpec | None:
     """The part as products of numeric columns, or None where it holds anything else."""
     found: list[tuple[str, ...]] = []
     numeric: set[str] = set()
