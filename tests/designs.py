@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bimixed import pairs, schur
+from bimixed import pairs, schur, trailing_rows
 from bimixed.likelihood import small
 
 
@@ -43,6 +43,7 @@ def forced(route):
             patch.setattr(pairs, "COMPILED", 0)
             patch.setattr(pairs, "DENSE_SHARE", 2.0)
             patch.setattr(small, "LARGE", 0)
+            patch.setattr(trailing_rows, "DENSE_TABLE", 0)
         if route == "columns":
             patch.setattr(pairs, "IN_CACHE", 0)
         if route == "sparse":

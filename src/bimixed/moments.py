@@ -70,7 +70,7 @@ class Moments:
     ZA : tuple of (L·K, p + 2) arrays
         Z'WA of each factor.
     ZZ : mapping, (j, k) with j ≤ k → (L·K, L'·K') csr_array
-        Z'WZ of two factors. Entries that are stored and zero say that the two levels share rows.
+        Z'WZ of two factors.
     """
 
     names: tuple[str, ...]

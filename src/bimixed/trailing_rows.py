@@ -122,17 +122,22 @@ class TrailingRows:
 
     def _couple_sparsely(self, codes: Ints, values: Array, L: int) -> tuple[Pairs, Array]:
         Z = self.Z
-        pairs, C = None, []
-        for column in values.T:
-            product = sp.csr_array(sparse_values(codes, column[:, None], L).T @ Z)  # keeps zeros
+        # the pattern by ones: products of values drop entries that happen to be zero
+        present = sp.csc_array((np.ones(Z.nnz), Z.indices, Z.indptr), shape=Z.shape)
+        occurs = sp.csr_array(sparse_values(codes, np.ones((len(codes), 1)), L).T @ present)
+        occurs.sort_indices()
+        rows = np.repeat(np.arange(L), np.diff(occurs.indptr)).astype(np.intp)
+        pairs = Pairs(rows, occurs.indices.astype(np.intp), L, self.width)
+        C = np.zeros((len(rows), values.shape[1]))
+        for a, column in enumerate(values.T):
+            product = sp.csr_array(sparse_values(codes, column[:, None], L).T @ Z)
             product.sort_indices()
-            if pairs is None:
-                rows = np.repeat(np.arange(L), np.diff(product.indptr)).astype(np.intp)
-                pairs = Pairs(rows, product.indices.astype(np.intp), L, self.width)
-            C.append(product.data)
-        if pairs is None:
-            raise AssertionError("a factor has at least one coefficient")
-        return pairs, np.column_stack(C)
+            if product.nnz == len(rows):
+                C[:, a] = product.data
+            else:
+                here = np.repeat(np.arange(L), np.diff(product.indptr))
+                C[pair_map(here, product.indices.astype(np.intp), pairs), a] = product.data
+        return pairs, C
 
 
 def no_pairs(L: int, K: int) -> tuple[Pairs, Array]:

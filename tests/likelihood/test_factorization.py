@@ -156,3 +156,31 @@ def test_large_mean_and_scale_of_the_response_change_nothing():
         # a shift of 1e8 leaves 8 digits of the response itself
         tolerance = 1e-6 if shift else 1e-10
         assert np.sqrt(at.sigma2) / scale == pytest.approx(np.sqrt(reference.sigma2), rel=tolerance)
+
+
+@pytest.mark.parametrize("route", ["plain", "compiled", "sparse"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ u + (u | i) + (1 | j)",
+        "y ~ u + (0 + u + v | i) + (1 | j)",
+        "y ~ u + (u | i) + (v | j) + (0 + u | b)",
+    ],
+)
+def test_covariates_that_are_zero_in_some_rows(route, formula):
+    """Years from 0, and dummies of a condition: entries of Z that are there and zero. Against brute force."""
+    table = data(6, 110)
+    table["u"] = table["b"].astype(float)
+    table["v"] = (table["x"] > 1).astype(float)
+    design = build_design(parse_formula(formula), table)
+    with forced(route):
+        cp = cross_products(design)
+        for seed in range(3):
+            theta = theta_of(cp, seed, "none")
+            at = evaluate(cp, theta, True)
+            slopes = gradient(cp, at, True)
+            dense = dense_fit(design, relative_factors(cp, theta), True)
+            assert at.deviance == pytest.approx(dense.deviance, rel=1e-10)
+            for place in range(len(design.factors)):
+                np.testing.assert_allclose(at.ranef[place], dense.b[place], atol=1e-8)
+            assert np.isfinite(slopes.theta).all()

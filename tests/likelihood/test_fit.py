@@ -186,3 +186,18 @@ def test_the_way_of_elimination_is_told():
     route = bm.ModelSpec("y ~ 1 + (1 | pupil) + (1 | sex)", table).fit().diagnostics.details["elimination"]
     assert route["by_level"] == {"pupil": 2000, "sex": 2}
     assert route["trailing"] == "none"
+
+
+def test_zeros_in_a_sparse_design_are_values_like_others():
+    """An everyday design: two conditions, each subject with some of many items; zeros against 1e-9."""
+    rng = np.random.default_rng(0)
+    subject, item = np.repeat(np.arange(120), 8), rng.permuted(np.tile(np.arange(300), (120, 1)), axis=1)
+    data = pd.DataFrame({"subj": subject, "item": item[:, :8].ravel(), "cond": np.tile([0.0, 1.0], 480)})
+    data["other"] = 1.0 - data["cond"]
+    data["y"] = data["cond"] * (1 + rng.normal(size=120)[subject]) + rng.normal(size=300)[data["item"]]
+    data["y"] += rng.normal(size=960)
+    formula = "y ~ cond + (0 + cond + other | subj) + (1 | item)"
+    fit = bm.ModelSpec(formula, data).fit()
+    near = bm.ModelSpec(formula, data.replace({"cond": {0.0: 1e-9}, "other": {0.0: 1e-9}})).fit()
+    assert fit.loglik == pytest.approx(near.loglik, abs=1e-5)
+    assert fit.diagnostics.converged

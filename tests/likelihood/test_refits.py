@@ -118,3 +118,12 @@ def test_after_a_singular_fit_in_any_units(unit, term):
             fresh = bm.ModelSpec(f"y ~ x + {term}", data.assign(y=y)).fit().loglik
             assert fit.refit(y).loglik == pytest.approx(fresh, abs=1e-7)
             assert fit.refit_many(np.asarray(y)[:, None])["loglik"][0] == pytest.approx(fresh, abs=1e-7)
+
+
+def test_responses_of_other_rows_are_refused(table):
+    spec = bm.ModelSpec("y ~ x + (1 | g)", table)
+    fit = spec.fit()
+    ys = pd.DataFrame(np.random.default_rng(0).normal(size=(240, 2)), index=table.index)
+    assert fit.refit_many(ys)["converged"].all()
+    with pytest.raises(bm.DataError, match="index"):
+        fit.refit_many(ys.sample(frac=1.0, random_state=1))

@@ -94,6 +94,11 @@ class Refitting:
         True
         """
         refitter = self._refitter("refit_many")
+        if isinstance(responses, pd.DataFrame) and not responses.index.equals(self.design.index):
+            raise DataError(
+                "The index of the responses is not that of the rows used (fit.fitted.index); give "
+                "responses.loc[fit.fitted.index], or their values (.to_numpy()) if they are in that order."
+            )
         values = np.asarray(responses, dtype=np.float64)
         if values.ndim != 2 or len(values) != self.design.n or not np.isfinite(values).all():
             raise DataError(
