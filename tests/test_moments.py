@@ -143,3 +143,14 @@ def test_memberships_add_up():
     assert evaluate(cp, theta, True).deviance == pytest.approx(
         evaluate(reference, theta, True).deviance, rel=1e-11
     )
+
+
+def test_sums_and_what_can_t_be_added():
+    data = table(5)
+    parts = [bm.cross_products(bm.ModelSpec("y ~ x + (1 | g)", data.iloc[i::2])) for i in range(2)]
+    assert sum(parts).n == len(data)
+    with pytest.raises(bm.DataError, match="ModelSpec"):
+        bm.cross_products(data)
+    scaled = [bm.cross_products(bm.ModelSpec("y ~ scale(x) + (1 | g)", data.iloc[i::2])) for i in range(2)]
+    with pytest.raises(bm.DataError, match="depend on the data"):
+        scaled[0] + scaled[1]

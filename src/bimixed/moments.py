@@ -71,6 +71,8 @@ class Moments:
         Z'WA of each factor.
     ZZ : mapping, (j, k) with j ≤ k → (L·K, L'·K') csr_array
         Z'WZ of two factors.
+    states : str
+        What transformations remember of their data; parts with different ones don't add up.
     """
 
     names: tuple[str, ...]
@@ -81,6 +83,11 @@ class Moments:
     factors: tuple[MomentFactor, ...]
     ZA: tuple[Array, ...]
     ZZ: Mapping[tuple[int, int], sp.csr_array]
+    states: str = ""
+
+    def __radd__(self, other: object) -> "Moments":
+        """So that ``sum`` adds them, which begins with 0."""
+        return self if other == 0 else NotImplemented
 
     def __add__(self, other: "Moments") -> "Moments":
         """The cross-products of both tables joined.
@@ -130,6 +137,7 @@ class Moments:
                 )
                 for j, k in self.ZZ
             },
+            states=self.states,
         )
 
     def __repr__(self) -> str:
@@ -159,7 +167,12 @@ def cross_products(spec: Any) -> Moments:
     -------
     Moments
         Those of two specifications of one model on two tables add up, ``a + b``, to those of one
-        specification on both tables joined.
+        specification on both tables joined. Fits take specifications, not yet sums.
+
+    Raises
+    ------
+    DataError
+        If ``spec`` is no specification.
 
     Examples
     --------
@@ -170,12 +183,19 @@ def cross_products(spec: Any) -> Moments:
     >>> a + b
     Cross-products of 180 rows: Reaction on 2 columns; Subject (18 levels)
     """
+    if not hasattr(spec, "design"):
+        raise DataError(
+            f"cross_products takes a ModelSpec, not a {type(spec).__name__}; write "
+            "bm.cross_products(bm.ModelSpec(formula, data)), and add the parts: a + b."
+        )
     return moments(spec.design)
 
 
 def moments(design: Design) -> Moments:
     """The cross-products of a design."""
     y = design.y if design.offset is None else design.y - design.offset
+    parts = getattr(design.encoding, "parts", {})
+    states = {key: getattr(part.spec, "transform_state", None) for key, part in parts.items()}
     weights = np.ones(design.n) if design.weights is None else design.weights
     columns = np.column_stack([design.X, y])
     centre = (weights @ columns) / weights.sum()
@@ -191,6 +211,7 @@ def moments(design: Design) -> Moments:
         factors=tuple(_factor(f) for f in design.factors),
         ZA=tuple(np.asarray(z.T @ A) for z in Z),
         ZZ={(j, k): sp.csr_array(Z[j].T @ Z[k]) for j in range(len(Z)) for k in range(j, len(Z))},
+        states=repr({key: state for key, state in states.items() if state}) if any(states.values()) else "",
     )
 
 
@@ -216,6 +237,11 @@ def _joined(
 
 
 def _require_same_model(first: Moments, second: Moments) -> None:
+    if first.states != second.states:
+        raise DataError(
+            "The two cross-products are of transformations that depend on the data, such as scale() or "
+            "poly(), and each table gave its own. Transform with given numbers instead: I((x - 5) / 2)."
+        )
     if first.names != second.names:
         mine, theirs = set(first.names), set(second.names)
         odd = sorted(mine ^ theirs) or list(second.names)

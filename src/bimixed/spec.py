@@ -279,8 +279,8 @@ class ModelSpec(Specification):
         method : {"reml", "ml", "nuts"}
             Restricted or full maximum likelihood, or draws from the posterior.
         optimizer : str
-            Likelihood: "auto" (L-BFGS-B), "L-BFGS-B", "TNC", "SLSQP" or "trust-constr"; each is
-            followed by Newton steps.
+            Likelihood: "auto" (Newton steps with the average information), or "L-BFGS-B", "TNC",
+            "SLSQP" or "trust-constr", which are followed by Newton steps.
         start : array or mapping, optional
             Likelihood: θ to start from, ``result.theta`` or its arrays one after the other.
         draws, tune, chains : int

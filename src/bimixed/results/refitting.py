@@ -100,7 +100,13 @@ class Refitting:
                 "responses.loc[fit.fitted.index], or their values (.to_numpy()) if they are in that order."
             )
         values = np.asarray(responses, dtype=np.float64)
-        if values.ndim != 2 or len(values) != self.design.n or not np.isfinite(values).all():
+        if values.shape[:1] == (self.design.n,) and values.ndim == 2 and not np.isfinite(values).all():
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=0))
+            raise DataError(
+                f"Responses {bad[:5].tolist()} have values that are missing or infinite; give finite values "
+                f"for each of the {self.design.n} rows used."
+            )
+        if values.ndim != 2 or len(values) != self.design.n or values.shape[1] == 0:
             raise DataError(
                 f"responses have shape {values.shape}; give finite values with {self.design.n} rows, one for "
                 "each row used, and a column for each response."
