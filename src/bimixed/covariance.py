@@ -99,7 +99,12 @@ def lower_factor(H: Array) -> Array:
 
     A QR factorization of the symmetric square root: exact for singular H, where ``cholesky`` fails.
     """
-    T = np.linalg.qr(symmetric_root(H).T, mode="r").T
+    return lower_root(symmetric_root(H))
+
+
+def lower_root(half: Array) -> Array:
+    """Lower triangular T with TT' = half·half' and a non-negative diagonal."""
+    T = np.linalg.qr(half.T, mode="r").T
     signs = np.where(np.diag(T) < 0, -1.0, 1.0)
     return np.asarray(np.tril(T * signs))
 

@@ -267,9 +267,7 @@ def prepare(design: Design) -> Preparation:
     FitError
         If the fixed effects use up every row.
     """
-    weights = design.weights
-    weight_scale = 1.0 if weights is None else float(np.exp(np.mean(np.log(weights))))
-    root = None if weights is None else np.sqrt(weights / weight_scale)
+    weight_scale, root = root_weights(design)
     X = design.X_kept if root is None else design.X_kept * root[:, None]
     n, p = X.shape
     if n <= p:
@@ -302,6 +300,14 @@ def prepare(design: Design) -> Preparation:
         analysis=analysis,
     )
     return Preparation(design, root, weight_scale, Q, R, values, rows, empty)
+
+
+def root_weights(design: Design) -> tuple[float, Array | None]:
+    """Geometric mean of the weights, and roots of the weights over it; 1 and None without weights."""
+    if design.weights is None:
+        return 1.0, None
+    scale = float(np.exp(np.mean(np.log(design.weights))))
+    return scale, np.sqrt(design.weights / scale)
 
 
 def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Array]:

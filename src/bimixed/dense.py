@@ -180,6 +180,14 @@ def orthonormal(X: Array) -> tuple[Array, Array]:
     return Q, np.triu(R)
 
 
+def triangular_factor(X: Array) -> Array:
+    """R alone of X = QR."""
+    n, p = X.shape
+    if n * p * p <= SMALL_PRODUCT:
+        return np.linalg.qr(X, mode="r")
+    return orthonormal(X)[1]
+
+
 def _householder(X: Array) -> tuple[Array, Array]:
     from scipy.linalg import qr
 

@@ -1,22 +1,24 @@
 """Design → result, by maximum likelihood or REML."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, correlation
-from bimixed.crossproducts import CrossProducts, Preparation, prepare
+from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarning, warn
 from bimixed.likelihood import identification
+from bimixed.likelihood.coordinates import Coordinates
 from bimixed.likelihood.elimination import describe_elimination
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
-from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem, second_moments
+from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem
 from bimixed.likelihood.refits import refit_many
+from bimixed.likelihood.setup import Setup, set_up
 from bimixed.likelihood.start import moment_start
 from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
@@ -26,6 +28,9 @@ from bimixed.results.uncertainty import NormalApproximation
 FLAT = 1e-3
 """Smallest eigenvalue of the unit-diagonal Hessian below which flat directions are looked for."""
 
+FARTHEST = 1e4
+"""Relative sds that a search begins with at most; much beyond, rounding is all that is left of slopes."""
+
 
 def fit_likelihood(
     design: Design,
@@ -34,7 +39,7 @@ def fit_likelihood(
     optimizer: str = "auto",
     start: Array | None = None,
     progress: bool = False,
-    prepared: Preparation | None = None,
+    setup: Setup | None = None,
 ) -> MixedModelResult:
     """Fit by REML or maximum likelihood.
 
@@ -48,8 +53,8 @@ def fit_likelihood(
         θ to start from, factors in the design's order.
     progress : bool
         Print the deviance as it falls.
-    prepared : Preparation, optional
-        Cross-products of an earlier fit of the same design with another response.
+    setup : Setup, optional
+        Of an earlier fit of the same design with another response; ``start`` is in its coordinates then.
 
     Raises
     ------
@@ -58,12 +63,15 @@ def fit_likelihood(
     """
     began = time.perf_counter()
     # Step 1: sufficient statistics, and what they can't identify
-    prepared = prepared or prepare(design)
-    cp = prepared.with_response(design.y)
-    unidentified = identification.unidentified_coefficients(cp) if reml else {}
-    problem = make_problem(design, cp, reml, unidentified)
+    known = setup is not None
+    setup = setup or set_up(design, reml)
+    cp = setup.preparation.with_response(design.y)
+    problem = make_problem(cp, reml, setup.unidentified)
     # Step 2: optimise
-    theta0 = _start(problem, start)
+    if start is None:
+        theta0 = np.where(problem.free, problem.theta_of(moment_start(cp)), 0.0)
+    else:
+        theta0 = start if known else _given_start(problem, setup.coordinates, start)
     report = minimize(
         problem,
         problem.coordinates(theta0),
@@ -90,32 +98,32 @@ def fit_likelihood(
     confounded: dict[int, list[int]] = {}
     if report.least_curvature < FLAT:
         confounded = identification.confounded_coefficients(
-            design, theta, problem.free, here.variance_information(), report.at_bound
+            design, setup.coordinates, theta, problem.free, here.variance_information(), report.at_bound
         )
-    diagnostics = _diagnostics(design, cp, theta, unidentified, confounded, report, began)
-    result = assemble(design, problem, report, here, unidentified, confounded, diagnostics)
-    return replace(result, refitter=Refitter(prepared, problem, optimizer, theta))
+    diagnostics = _diagnostics(design, setup, cp, theta, confounded, report, began)
+    result = assemble(design, setup, problem, report, here, confounded, diagnostics)
+    return replace(result, refitter=Refitter(setup, problem, optimizer, theta))
 
 
 @dataclass(frozen=True)
 class Refitter:
     """Fits of the same design to other responses, started where the first fit ended."""
 
-    prepared: Preparation
+    setup: Setup
     problem: Problem
     optimizer: str
     theta: Array
 
     @property
     def weight_scale(self) -> float:
-        return self.prepared.weight_scale
+        return self.setup.preparation.weight_scale
 
     @property
     def _start(self) -> Array:
         # a variance of 0, or an extreme one, may not be one with another response
-        x = self.theta * self.problem.scale
+        x = self.theta
         x = np.where((np.abs(x) < 0.1) & self.problem.diagonal, 0.1, np.clip(x, -10.0, 10.0))
-        return np.where(self.problem.free, x / self.problem.scale, 0.0)
+        return np.where(self.problem.free, x, 0.0)
 
     def one(self, design: Design) -> MixedModelResult:
         """All of a result."""
@@ -123,26 +131,29 @@ class Refitter:
             design,
             reml=self.problem.reml,
             optimizer=self.optimizer,
-            start=self._start / np.sqrt(self.problem.cp.weight_scale),
-            prepared=self.prepared,
+            start=self._start,
+            setup=self.setup,
         )
 
     def many(self, responses: Array, tell: Callable[[int], None] | None = None) -> Refits:
         """The estimates alone; responses are (n, R)."""
-        return refit_many(self.prepared, self.problem, self._start, responses, self.optimizer, tell)
+        found = refit_many(self.setup.preparation, self.problem, self._start, responses, self.optimizer, tell)
+        coordinates = self.setup.coordinates
+        cov = {place: coordinates.covariance(place, own) for place, own in found.random_cov.items()}
+        return replace(found, random_cov=cov)
 
 
-def _start(problem: Problem, start: Array | None) -> Array:
-    if start is None:
-        return np.where(problem.free, problem.theta_of(moment_start(problem.cp, problem.whiteners)), 0.0)
+def _given_start(problem: Problem, coordinates: Coordinates, start: Array) -> Array:
+    """θ in the problem's coordinates from the caller's."""
     theta = np.asarray(start, dtype=float)
-    if theta.shape != problem.scale.shape or not np.isfinite(theta).all():
+    if theta.shape != problem.free.shape or not np.isfinite(theta).all():
         raise FitError(
-            f"start has shape {theta.shape}; give {len(problem.scale)} finite values of theta "
+            f"start has shape {theta.shape}; give {len(problem.free)} finite values of theta "
             "(result.theta, groups one after the other)."
         )
-    theta = theta * np.sqrt(problem.cp.weight_scale)
-    return np.where(problem.diagonal, np.abs(theta), theta)
+    T = relative_factors(problem.cp, theta * np.sqrt(problem.cp.weight_scale))
+    own = np.clip(problem.theta_of(coordinates.own_factors(T)), -FARTHEST, FARTHEST)
+    return np.where(problem.free, np.where(problem.diagonal, np.abs(own), own), 0.0)
 
 
 def _teller(progress: bool):  # type: ignore[no-untyped-def]
@@ -157,30 +168,32 @@ def _teller(progress: bool):  # type: ignore[no-untyped-def]
 
 def _diagnostics(
     design: Design,
+    setup: Setup,
     cp: CrossProducts,
     theta: Array,
-    unidentified: dict[int, list[int]],
     confounded: dict[int, list[int]],
     report: OptimizerReport,
     began: float,
 ) -> Diagnostics:
     messages = [
         identification.identification_message(design.factors[place], coefficients)
-        for place, coefficients in unidentified.items()
+        for place, coefficients in setup.unidentified.items()
     ]
     if confounded:
         messages.append(identification.confounded_message(design, confounded))
-    moments = [second_moments(cp, place, factor) for place, factor in enumerate(design.factors)]
-    told = map(identification.ill_conditioned_message, design.factors, moments)
+    independence = setup.coordinates.independence
+    told = map(identification.ill_conditioned_message, design.factors, independence)
     messages += [message for message in told if message is not None]
     for message in messages:
         warn(message, IdentificationWarning)
-    singular = identification.singular_messages(design, relative_factors(cp, theta), unidentified)
+    singular = identification.singular_messages(
+        design, setup.coordinates, relative_factors(cp, theta), setup.unidentified
+    )
     messages += singular
     if not report.converged:
         messages.append(
             f"Not converged: one more Newton step promises a deviance lower by {report.decrement:.2g}. "
-            "Centre and scale the covariates, try another optimizer=, or simplify the random effects."
+            "Try another optimizer= or start=, or simplify the random effects."
         )
         warn(messages[-1], ConvergenceWarning)
     return Diagnostics(
@@ -196,19 +209,21 @@ def _diagnostics(
 
 def assemble(
     design: Design,
+    setup: Setup,
     problem: Problem,
     report: OptimizerReport,
     at: At,
-    unidentified: dict[int, list[int]],
     confounded: dict[int, list[int]],
     diagnostics: Diagnostics,
 ) -> MixedModelResult:
     """Everything at the optimum → the common result."""
     cp, sigma = problem.cp, float(np.sqrt(at.sigma2 * problem.cp.weight_scale))
-    estimates = _estimates(design, cp, at, unidentified, confounded)
+    coordinates = setup.coordinates
+    estimates = _estimates(design, setup, cp, at, confounded)
     theta = problem.theta(report.x)
     variances = VarianceUncertainty(
         design=design,
+        coordinates=coordinates,
         cp=cp,
         theta=theta,
         sigma2=at.sigma2,
@@ -216,7 +231,7 @@ def assemble(
         hessian_of=problem.theta_hessian,
         free=_interior(problem, report),
         r2_theta=at.r2_theta,
-        unidentified=_merged(unidentified, confounded),
+        unidentified=_merged(setup.unidentified, confounded),
     )
     return MixedModelResult(
         method="reml" if problem.reml else "ml",
@@ -230,24 +245,24 @@ def assemble(
             sigma=sigma,
             random_cov=estimates.random_cov,
             variance_scales=variances,
-            linear_variance=LinearPredictorVariance(design, cp, at.full),
+            linear_variance=LinearPredictorVariance(design, coordinates, cp, at.full),
         ),
         likelihood=Likelihood(
             loglik=-0.5 * at.value,
             n_parameters=cp.p + int(problem.free.sum()) + 1,
-            theta=_theta_by_key(design, theta / np.sqrt(cp.weight_scale)),
+            theta=_theta_by_key(design, coordinates.factors(at.T), cp.weight_scale),
         ),
     )
 
 
 def _estimates(
     design: Design,
+    setup: Setup,
     cp: CrossProducts,
     at: At,
-    unidentified: dict[int, list[int]],
     confounded: dict[int, list[int]],
 ) -> Estimates:
-    p = len(design.names)
+    p, coordinates, unidentified = len(design.names), setup.coordinates, setup.unidentified
     beta, vcov = np.full(p, np.nan), np.full((p, p), np.nan)
     beta[design.kept] = cp.basis.coefficients(at.gamma)
     kept_vcov = np.zeros((0, 0))
@@ -260,14 +275,15 @@ def _estimates(
     random_cov, ranef, ranef_sd = {}, {}, {}
     modes = at.modes
     for place, factor in enumerate(design.factors):
-        T = at.T[place]
+        T = coordinates.M[place] @ at.T[place]
         bad = [*unidentified.get(place, []), *confounded.get(place, [])]
         cov = at.sigma2 * T @ T.T
         cov[bad], cov[:, bad] = np.nan, np.nan
-        sd = np.sqrt(at.sigma2 * np.einsum("lkk->lk", at.conditional(place)).clip(min=0.0))
+        conditional = coordinates.covariance(place, at.conditional(place))
+        sd = np.sqrt(at.sigma2 * np.einsum("lkk->lk", conditional).clip(min=0.0))
         sd[:, bad] = np.nan
         random_cov[factor.key] = cov
-        ranef[factor.key] = modes[place]
+        ranef[factor.key] = coordinates.effects(place, modes[place])
         ranef_sd[factor.key] = sd
     return Estimates(
         beta=beta,
@@ -281,17 +297,17 @@ def _estimates(
     )
 
 
-def _merged(*parts: dict[int, list[int]]) -> dict[int, list[int]]:
+def _merged(*parts: Mapping[int, list[int]]) -> dict[int, list[int]]:
     places = {place for part in parts for place in part}
     return {place: [k for part in parts for k in part.get(place, [])] for place in places}
 
 
-def _theta_by_key(design: Design, theta: Array) -> dict[str, Array]:
-    by_key, start = {}, 0
-    for factor in design.factors:
-        by_key[factor.key] = theta[start : start + factor.template.n_theta].copy()
-        start += factor.template.n_theta
-    return by_key
+def _theta_by_key(design: Design, T: list[Array], weight_scale: float) -> dict[str, Array]:
+    """θ of unscaled weights."""
+    return {
+        factor.key: factor.template.theta(own) / np.sqrt(weight_scale)
+        for factor, own in zip(design.factors, T, strict=True)
+    }
 
 
 def _interior(problem: Problem, report: OptimizerReport) -> NDArray[np.bool_]:

@@ -1,5 +1,7 @@
 """What the data can't tell, and directions without variance: found, and put into words."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,16 +9,17 @@ from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor
 from bimixed.design.fixed import ALIASED
+from bimixed.likelihood.coordinates import COLLINEAR, Coordinates
 
 Bools = NDArray[np.bool_]
 
-UNCENTRED = 1e-9
-"""Least eigenvalue of the covariates' scaled second moments at which digits are lost: 30,000 sds from 0."""
+FAR = 1e-10
+"""Share of a covariate that others leave of it at which its own rounding shows: 1e10 sds from 0."""
 CONFOUNDED = 1e-9
 """Eigenvalue of the unit-diagonal information below which a direction of variances counts as flat."""
 
 
-def unidentified_coefficients(cp: CrossProducts) -> dict[int, list[int]]:
+def unidentified_coefficients(cp: CrossProducts, coordinates: Coordinates) -> dict[int, list[int]]:
     """Random coefficients whose columns lie in the span of the fixed effects.
 
     Every value of their variance gives the same restricted likelihood: the fixed effects already take
@@ -28,15 +31,10 @@ def unidentified_coefficients(cp: CrossProducts) -> dict[int, list[int]]:
         Place of the factor → coefficients.
     """
     found: dict[int, list[int]] = {}
-    for f in cp.chain:
-        total = np.einsum("lkk->k", f.A)
-        taken = np.einsum("lkp,lkp->k", f.ZR[:, :, : cp.p], f.ZR[:, :, : cp.p])
-        found[f.place] = _aliased(total, taken)
-    for t in cp.trailing:
-        K = t.template.size
-        total = cp.S.diagonal()[t.columns].reshape(-1, K).sum(axis=0)
-        taken = (cp.ZR[t.columns, : cp.p] ** 2).sum(axis=1).reshape(-1, K).sum(axis=0)
-        found[t.place] = _aliased(total, taken)
+    for place, (M, size) in enumerate(zip(coordinates.M, coordinates.sizes, strict=True)):
+        ZQ = _cross_with_basis(cp, place)
+        ZQ = np.linalg.inv(M).T @ ZQ if len(M) > 1 else ZQ / M
+        found[place] = _aliased(cp.n * size**2, np.einsum("lkp,lkp->k", ZQ, ZQ))
     return {place: coefficients for place, coefficients in found.items() if coefficients}
 
 
@@ -44,7 +42,7 @@ def _aliased(total: Array, taken: Array) -> list[int]:
     return np.flatnonzero(total - taken <= ALIASED * total).tolist()
 
 
-def undetermined_fixef(cp: CrossProducts, unidentified: dict[int, list[int]]) -> Array:
+def undetermined_fixef(cp: CrossProducts, unidentified: Mapping[int, list[int]]) -> Array:
     """Which fixed effects have a standard error that depends on an unidentified variance, (p,)."""
     affected = np.zeros(cp.p, dtype=bool)
     for place, coefficients in unidentified.items():
@@ -66,7 +64,12 @@ def _cross_with_basis(cp: CrossProducts, place: int) -> Array:
 
 
 def confounded_coefficients(
-    design: Design, theta: Array, free: Bools, information: Array, at_bound: Bools
+    design: Design,
+    coordinates: Coordinates,
+    theta: Array,
+    free: Bools,
+    information: Array,
+    at_bound: Bools,
 ) -> dict[int, list[int]]:
     """Random coefficients along whose variances the likelihood is flat at the optimum.
 
@@ -74,29 +77,41 @@ def confounded_coefficients(
     average information of the entries of H, which is singular exactly then, in the factors whose T is
     regular (a singular T has redundant entries, which is no lack of identification).
     """
-    regular, owner, start = np.zeros(len(theta), dtype=bool), [], 0
+    regular, start = np.zeros(len(theta), dtype=bool), 0
     bound = np.zeros(len(theta), dtype=bool)
     bound[np.flatnonzero(free)] = at_bound
-    for place, factor in enumerate(design.factors):
-        rows, _ = factor.template.positions
-        here = slice(start, start + len(rows))
+    for factor in design.factors:
+        here = slice(start, start + factor.template.n_theta)
         diagonal = np.abs(theta[here][factor.template.is_diagonal])
         regular[here] = not bound[here].any() and diagonal.min(initial=np.inf) > 0
-        owner += [(place, int(row)) for row in rows]
-        start += len(rows)
+        start = here.stop
     keep = regular[free]
     curvature = np.diag(information)[keep]
     if len(curvature) == 0 or curvature.min() <= 0:
         return {}
-    scaled = information[np.ix_(keep, keep)] / np.sqrt(np.outer(curvature, curvature))
-    values, vectors = np.linalg.eigh(scaled)
-    owners = [o for o, used in zip(owner, free & regular, strict=True) if used]
-    found: dict[int, list[int]] = {}
+    unit = np.sqrt(curvature)
+    values, vectors = np.linalg.eigh(information[np.ix_(keep, keep)] / np.outer(unit, unit))
+    found: dict[int, set[int]] = {}
     for vector in vectors[:, values < CONFOUNDED].T:
-        for weight, (place, row) in zip(vector, owners, strict=True):
-            if abs(weight) > 0.1 and row not in found.setdefault(place, []):
-                found[place].append(row)
+        step = np.zeros(len(theta))
+        step[free & regular] = vector / unit
+        moves = _variance_moves(design, coordinates, step)
+        largest = max(float(np.abs(move).max()) for move in moves)
+        for place, move in enumerate(moves):
+            rows = np.flatnonzero(np.abs(move).max(axis=1) > 0.1 * largest)
+            found.setdefault(place, set()).update(rows.tolist())
     return {place: sorted(rows) for place, rows in found.items() if rows}
+
+
+def _variance_moves(design: Design, coordinates: Coordinates, step: Array) -> list[Array]:
+    """What a step in the entries of the H of b̃ does to those of b, covariates of size 1, by place."""
+    moves, start = [], 0
+    for place, factor in enumerate(design.factors):
+        lower = factor.template.factor(step[start : start + factor.template.n_theta])
+        move = coordinates.covariance(place, lower + np.tril(lower, -1).T)
+        moves.append(move * np.outer(coordinates.sizes[place], coordinates.sizes[place]))
+        start += factor.template.n_theta
+    return moves
 
 
 def confounded_message(design: Design, confounded: dict[int, list[int]]) -> str:
@@ -124,17 +139,20 @@ def identification_message(factor: RandomFactor, coefficients: list[int]) -> str
     )
 
 
-def singular_messages(design: Design, T: list[Array], skip: dict[int, list[int]]) -> list[str]:
-    """One sentence for each direction of the random effects without variance."""
+def singular_messages(
+    design: Design, coordinates: Coordinates, T: list[Array], skip: Mapping[int, list[int]]
+) -> list[str]:
+    """One sentence for each direction of the random effects without variance; T of b̃ by place."""
     messages = []
     for place, factor in enumerate(design.factors):
         keep = [k for k in range(factor.n_coefficients) if k not in skip.get(place, [])]
         if not keep:
             continue
         H = (T[place] @ T[place].T)[np.ix_(keep, keep)]
-        scales = factor.scales()[keep]
-        for direction in null_directions(H, np.where(scales > 0, scales, 1.0)):
-            messages.append(_singular_message(factor, keep, direction))
+        M = coordinates.M[place][np.ix_(keep, keep)]
+        for own in null_directions(H, np.ones(len(keep))):
+            direction = np.linalg.solve(M.T, own)
+            messages.append(_singular_message(factor, keep, direction / np.linalg.norm(direction)))
     return messages
 
 
@@ -161,14 +179,17 @@ def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -
     )
 
 
-def ill_conditioned_message(factor: RandomFactor, moments: Array) -> str | None:
-    """Random coefficients whose covariates can hardly be told apart in rounded arithmetic, or None."""
+def ill_conditioned_message(factor: RandomFactor, independence: Array) -> str | None:
+    """Random coefficients whose covariates can hardly be told apart in rounded arithmetic, or None.
+
+    Parameters
+    ----------
+    factor : RandomFactor
+    independence : (K,) array
+        Share of each covariate that others leave of it.
+    """
     for block in factor.template.sub_blocks():
-        size = np.sqrt(np.diag(moments)[block])
-        if block.stop - block.start < 2 or not size.all():
-            continue
-        values = np.linalg.eigvalsh(moments[block, block] / (size[:, None] * size))
-        if 0 <= values[0] < UNCENTRED:
+        if COLLINEAR < independence[block].min() < FAR:
             names = ", ".join(factor.names[block])
             return (
                 f"The covariates of the random coefficients {names} of {factor.key} are nearly the same "

@@ -8,8 +8,6 @@ nearly quadratic from afar, or those of T, where a variance of 0 is an ordinary 
 derivatives through H = TT' are added, so that a direction without variance has its true curvature.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from bimixed import dense
@@ -23,7 +21,7 @@ def average_information(
     at: Evaluation,
     slopes: Gradient,
     reml: bool,
-    whiteners: Sequence[Array] | None = None,
+    of_H: bool = False,
 ) -> Array:
     """Approximate second derivatives of the profiled deviance, (m, m).
 
@@ -34,12 +32,11 @@ def average_information(
     slopes : Gradient
         At the same θ.
     reml : bool
-    whiteners : sequence of (K, K) arrays, optional
-        Without them, in the entries of θ. With B by place of the factor, in those of H̃ at the same places (an
-        entry off the diagonal with its mirror), H = B'H̃B.
+    of_H : bool
+        Not in the entries of θ but in those of H at the same places, one off the diagonal with its mirror.
     """
     m = len(slopes.theta)
-    by_place = _moves(cp, at, slopes, m, whiteners)
+    by_place = _moves(cp, at, slopes, m, of_H)
     chain, trailing = cross_times(cp, by_place)
     solution = at.factorization.solve(chain, trailing)
     products = np.zeros((m, m))
@@ -58,30 +55,24 @@ def average_information(
     wPw = wVw - links.T @ np.linalg.solve(at.information, links) if cp.p else wVw
     df = cp.n - cp.p if reml else cp.n
     hessian = wPw / at.sigma2 - np.outer(scores, scores) / (df * at.sigma2**2)
-    if whiteners is None:
+    if not of_H:
         hessian += _through_H(cp, slopes, m)
     return 0.5 * (hessian + hessian.T)
 
 
-def _moves(
-    cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, whiteners: Sequence[Array] | None
-) -> list[Array]:
+def _moves(cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, of_H: bool) -> list[Array]:
     """c_k with w_k = Z c_k: (∂H/∂parameter_k) Z'P y, (L, K, m) by place of the factor."""
     blocks, start = [], 0
     for place, template in enumerate(cp.templates):
         e, T = slopes.residual_scores[place], at.factorization.T[place]
         block = np.zeros((*e.shape, m))
-        eT = e @ T if whiteners is None else e @ whiteners[place].T
+        eT = e if of_H else e @ T
         for k, (r, c) in enumerate(zip(*template.positions, strict=True)):
-            if whiteners is None:
-                block[:, r, start + k] += eT[:, c]
+            block[:, r, start + k] += eT[:, c]
+            if not of_H:
                 block[:, :, start + k] += e[:, [r]] * T[:, c]
-            else:
-                block[:, r, start + k] += eT[:, c]
-                if r != c:
-                    block[:, c, start + k] += eT[:, r]
-        if whiteners is not None:
-            block = np.einsum("lam,ab->lbm", block, whiteners[place])
+            elif r != c:
+                block[:, c, start + k] += eT[:, r]
         blocks.append(block)
         start += template.n_theta
     return blocks

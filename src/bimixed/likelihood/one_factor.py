@@ -152,17 +152,17 @@ class OneFactorPoint:
         """Covariance of each level's effects given y, β and θ, in units of σ², (..., L, K, K)."""
         return self.levels.W @ self.levels.W.mT
 
-    def average_information(self, whitener: Array | None) -> Array:
+    def average_information(self, of_H: bool = False) -> Array:
         """As :func:`bimixed.likelihood.information.average_information`, (..., m, m)."""
         template = self.cp.chain[0].template
         rows, cols = template.positions
-        wPw, links, scores = self._sums(self._H_moves(rows, cols, whitener))
+        wPw, links, scores = self._sums(self._H_moves(rows, cols, of_H))
         if self.cp.p:
             wPw = wPw - links @ np.linalg.solve(self.information, links.mT)
         df = self.cp.n - self.cp.p if self.reml else self.cp.n
         s2 = self.sigma2[..., None, None]
         hessian = wPw / s2 - scores @ scores.mT / (df * s2**2)
-        if whitener is None:  # ∂dev/∂H through the second derivatives of H = TT'
+        if not of_H:  # ∂dev/∂H through the second derivatives of H = TT'
             hessian = hessian + 2.0 * self.H_slope[..., rows[:, None], rows] * (cols[:, None] == cols)
         return 0.5 * (hessian + hessian.mT)
 
@@ -188,15 +188,15 @@ class OneFactorPoint:
             links = flat @ mixed
         return wVw, links, flat @ self._ee.reshape(*front, K * K, 1)
 
-    def _H_moves(self, rows: Indices, cols: Indices, whitener: Array | None) -> Array:
+    def _H_moves(self, rows: Indices, cols: Indices, of_H: bool) -> Array:
         """∂H/∂parameter, (..., m, K, K)."""
         unit = np.zeros((len(rows), *self.T.shape[-2:]))
         unit[np.arange(len(rows)), rows, cols] = 1.0
-        if whitener is None:
+        if not of_H:
             dH = unit @ self.T.mT[..., None, :, :]
             return dH + dH.mT
         unit[np.arange(len(rows)), cols, rows] = 1.0
-        return whitener.T @ unit @ whitener
+        return unit
 
 
 def _times(left: Array, right: Array) -> Array:

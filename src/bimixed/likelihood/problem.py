@@ -1,16 +1,14 @@
 """The criterion of one design as a function that an optimiser can have."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bimixed import dense
-from bimixed.covariance import Array, lower_factor
+from bimixed.covariance import Array, lower_factor, lower_root
 from bimixed.crossproducts import CrossProducts
-from bimixed.design import Design, RandomFactor
 from bimixed.likelihood.information import average_information
 from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient, relative_factors
 from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
@@ -22,8 +20,6 @@ FLAT = 1e-6
 """Slopes of the deviance below this promise nothing."""
 GAIN = 1e-7
 """Least decrease of the deviance that counts as better."""
-COLLINEAR = 1e-12
-"""Least eigenvalue of the covariates' correlations at which they are made orthogonal."""
 LEAST_SHARE = 0.1
 """A step leaves at least this share of every variance."""
 EXACT = 1e-9
@@ -38,33 +34,27 @@ WORST = 1e100
 class Problem:
     """The criterion in coordinates that suit an optimiser.
 
-    x holds the identified entries of θ, each times the size of its covariate, so that a slope in
-    milliseconds and one in years look alike.
+    x holds the identified entries of θ, for covariates of :mod:`bimixed.likelihood.coordinates`, so that a
+    slope in milliseconds and one in years look alike.
 
     Attributes
     ----------
     cp : CrossProducts
     reml : bool
-    scale : (m,) array
-        Of each entry of θ.
     free : (m,) bool array
         Entries of θ that the data can identify; the others stay 0.
     diagonal : (m,) bool array
         Entries on the diagonal of T, which may not be negative.
-    whiteners : tuple of (K, K) arrays
-        B by place of the factor: covariates times B' are orthonormal within every block of T.
     """
 
     cp: CrossProducts
     reml: bool
-    scale: Array
     free: NDArray[np.bool_]
     diagonal: NDArray[np.bool_]
-    whiteners: tuple[Array, ...]
 
     def theta(self, x: Array) -> Array:
-        theta = np.zeros(len(self.scale))
-        theta[self.free] = x / self.scale[self.free]
+        theta = np.zeros(len(self.free))
+        theta[self.free] = x
         return theta
 
     def restricted(self, matrix: Array) -> Array:
@@ -72,7 +62,7 @@ class Problem:
         return matrix if self.free.all() else matrix[np.ix_(self.free, self.free)]
 
     def coordinates(self, theta: Array) -> Array:
-        return (theta * self.scale)[self.free]
+        return theta[self.free]
 
     def __call__(self, x: Array) -> "At | Failed":
         theta = self.theta(x)
@@ -87,7 +77,7 @@ class Problem:
 
     def _may_hide(self, x: Array) -> bool:
         """Whether some T is so nearly singular that θ could hide a way down: exactly, where it is 1 × 1."""
-        theta, start = self.theta(x) * self.scale, 0
+        theta, start = self.theta(x), 0
         for template in self.cp.templates:
             here = slice(start, start + template.n_theta)
             T, free = template.factor(theta[here]), template.factor(self.free[here].astype(float))
@@ -120,9 +110,9 @@ class Problem:
         if np.abs(self.coordinates(self.theta_of(T))[self.diagonal[self.free]]).min() < NEARLY_SINGULAR:
             return None
         slope = []
-        for template, G, B in zip(self.cp.templates, here.H_slopes, self.whiteners, strict=True):
+        for template, G in zip(self.cp.templates, here.H_slopes, strict=True):
             rows, cols = template.positions
-            slope.append((B @ G @ B.T)[rows, cols] * np.where(rows == cols, 1.0, 2.0))
+            slope.append(G[rows, cols] * np.where(rows == cols, 1.0, 2.0))
         gradient = np.concatenate(slope)[self.free]
         step, decrement = newton_step(gradient, here.variance_information())
         full = np.zeros(len(self.free))
@@ -139,10 +129,9 @@ class Problem:
         def slope(x: Array) -> Array:
             return self(x).gradient
 
-        m, scale = len(self.scale), self.scale[self.free]
+        m = len(self.free)
         hessian = np.zeros((m, m))
-        differences = difference_hessian(slope, self.coordinates(theta))
-        hessian[np.ix_(self.free, self.free)] = differences * np.outer(scale, scale)
+        hessian[np.ix_(self.free, self.free)] = difference_hessian(slope, self.coordinates(theta))
         return hessian
 
     def escape(self, x: Array) -> Array | None:
@@ -162,18 +151,11 @@ class Problem:
         best: tuple[float, Array] = (here.value - GAIN, x)
         start = 0
         for place, template in enumerate(self.cp.templates):
-            rows, _ = template.positions
-            scale = np.ones(template.size)
-            scale[rows] = self.scale[start : start + template.n_theta]
             T = here.T[place]
             for block in template.sub_blocks():
-                size = scale[block]
-                for trial in _trials(
-                    T[block, block] * size[:, None],
-                    slopes[place][block, block] / np.outer(size, size),
-                ):
+                for trial in _trials(T[block, block], slopes[place][block, block]):
                     moved_T = T.copy()
-                    moved_T[block, block] = trial / size[:, None]
+                    moved_T[block, block] = trial
                     theta = self.theta(x)
                     theta[start : start + template.n_theta] = template.theta(moved_T)
                     moved = self.coordinates(theta)
@@ -194,7 +176,7 @@ class VariancePath:
     T : sequence of (K, K) arrays
         Where the path starts.
     step : (m,) array
-        Entries of the whitened Δ at the places of θ.
+        Entries of Δ at the places of θ.
     decrement : float
         Decrease of the deviance that a parabola promises.
     """
@@ -207,10 +189,9 @@ class VariancePath:
     def __call__(self, length: float) -> Array:
         """The optimiser's coordinates at α."""
         moved, start = [], 0
-        places = zip(self.problem.cp.templates, self.T, self.problem.whiteners, strict=True)
-        for template, T, B in places:
+        for template, T in zip(self.problem.cp.templates, self.T, strict=True):
             delta = template.factor(self.step[start : start + template.n_theta])
-            delta = B.T @ (delta + np.tril(delta, -1).T) @ B
+            delta = delta + np.tril(delta, -1).T
             new = T.copy()
             for block in template.sub_blocks():
                 half = T[block, block]
@@ -219,7 +200,7 @@ class VariancePath:
                 inverse = np.linalg.inv(half)
                 values, vectors = np.linalg.eigh(inverse @ delta[block, block] @ inverse.T)
                 shares = np.clip(1.0 + length * values, LEAST_SHARE, None)
-                new[block, block] = lower_factor(half @ (vectors * shares) @ vectors.T @ half.T)
+                new[block, block] = lower_root(half @ (vectors * np.sqrt(shares)))
             moved.append(new)
             start += template.n_theta
         return self.problem.coordinates(self.problem.theta_of(moved))
@@ -286,7 +267,7 @@ class At:
         """The general evaluation, with its factorization."""
         raise NotImplementedError
 
-    def _average_information(self, whiteners: Sequence[Array] | None) -> Array:
+    def _average_information(self, of_H: bool) -> Array:
         raise NotImplementedError
 
     @cached_property
@@ -297,12 +278,11 @@ class At:
     @property
     def gradient(self) -> Array:
         free = self.problem.free
-        return self.theta_slope[free] / self.problem.scale[free]
+        return self.theta_slope[free]
 
     def variance_information(self) -> Array:
-        """Average information on the entries of the whitened H that are free."""
-        p = self.problem
-        return p.restricted(self._average_information(p.whiteners))
+        """Average information on the entries of H that are free."""
+        return self.problem.restricted(self._average_information(True))
 
     def path(self) -> VariancePath | None:
         """The Newton step in variances."""
@@ -314,9 +294,7 @@ class At:
 
     @cached_property
     def _hessian(self) -> Array:
-        p = self.problem
-        scale = p.scale[p.free]
-        return p.restricted(self._average_information(None)) / (scale[:, None] * scale)
+        return self.problem.restricted(self._average_information(False))
 
 
 @dataclass(frozen=True)
@@ -364,9 +342,9 @@ class GeneralAt(At):
     def full(self) -> tuple[Evaluation, Gradient]:
         return self.evaluation, self.slopes
 
-    def _average_information(self, whiteners: Sequence[Array] | None) -> Array:
+    def _average_information(self, of_H: bool) -> Array:
         p = self.problem
-        return average_information(p.cp, self.evaluation, self.slopes, p.reml, whiteners)
+        return average_information(p.cp, self.evaluation, self.slopes, p.reml, of_H)
 
 
 @dataclass(frozen=True)
@@ -415,8 +393,8 @@ class OneFactorAt(At):
         evaluation = evaluate(p.cp, self.theta, p.reml)
         return evaluation, gradient(p.cp, evaluation, p.reml)
 
-    def _average_information(self, whiteners: Sequence[Array] | None) -> Array:
-        return self.point.average_information(None if whiteners is None else whiteners[0])
+    def _average_information(self, of_H: bool) -> Array:
+        return self.point.average_information(of_H)
 
 
 @dataclass(frozen=True)
@@ -463,47 +441,17 @@ def fits_exactly(problem: Problem, at: At | Failed) -> bool:
         if at.sigma2 > DOUBTFUL * problem.cp.basis.rss / problem.cp.n:
             return False
     # does more variance between the groups leave any less?
-    free = np.where(problem.diagonal & problem.free, 1e6, 0.0) / problem.scale
+    free = np.where(problem.diagonal & problem.free, 1e6, 0.0)
     there = problem(problem.coordinates(free))
     return isinstance(there, Failed) or there.sigma2 <= limit
 
 
-def make_problem(
-    design: Design, cp: CrossProducts, reml: bool, unidentified: dict[int, list[int]]
-) -> Problem:
-    """The criterion of this design, in scaled coordinates."""
-    scale, free, diagonal, whiteners = [], [], [], []
-    for place, factor in enumerate(design.factors):
-        rows, cols = factor.template.positions
-        moments = second_moments(cp, place, factor)
-        size = np.sqrt(np.diag(moments))
-        size = np.where(size > 0, size, 1.0)
-        scale.append(size[rows])
-        bad = unidentified.get(place, [])
+def make_problem(cp: CrossProducts, reml: bool, unidentified: Mapping[int, Sequence[int]]) -> Problem:
+    """The criterion of these cross-products; coefficients that aren't identified stay at 0."""
+    free = []
+    for place, template in enumerate(cp.templates):
+        rows, cols = template.positions
+        bad = list(unidentified.get(place, []))
         free.append(~(np.isin(rows, bad) | np.isin(cols, bad)))
-        diagonal.append(factor.template.is_diagonal)
-        whiteners.append(_whitener(factor, moments, size))
-    return Problem(
-        cp, reml, np.concatenate(scale), np.concatenate(free), np.concatenate(diagonal), tuple(whiteners)
-    )
-
-
-def second_moments(cp: CrossProducts, place: int, factor: RandomFactor) -> Array:
-    """Weighted mean of the products of the covariates of a row, (K, K)."""
-    for f in cp.chain:
-        if f.place == place:
-            return np.asarray(f.A.sum(axis=0) / cp.n)
-    if factor.is_mixed:
-        return np.diag(factor.scales() ** 2)
-    return dense.gram(factor.values) / cp.n
-
-
-def _whitener(factor: RandomFactor, moments: Array, size: Array) -> Array:
-    """B = L⁻¹ with LL' the mean square of the covariates, block by block of T; else their sizes alone."""
-    B = np.diag(1.0 / size)
-    for block in factor.template.sub_blocks():
-        if block.stop - block.start > 1:
-            gram = moments[block, block] / (size[block, None] * size[block])
-            if np.linalg.eigvalsh(gram)[0] > COLLINEAR:
-                B[block, block] = np.linalg.inv(np.linalg.cholesky(gram)) @ B[block, block]
-    return B
+    diagonal = [template.is_diagonal for template in cp.templates]
+    return Problem(cp, reml, np.concatenate(free), np.concatenate(diagonal))

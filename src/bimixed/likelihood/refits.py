@@ -188,14 +188,14 @@ def _search(batch: _Batch, problem: Problem, theta: Array) -> tuple[Array, Bools
     The steps of :func:`bimixed.likelihood.optimize.minimize`, the rank-one correction included.
     """
     R, m = len(batch.RR), len(theta)
-    x = np.tile(theta * problem.scale, (R, 1))
+    x = np.tile(theta, (R, 1))
     settled = np.zeros(R, dtype=bool)
     with np.errstate(all="ignore"):  # what overflows doesn't settle
         for chunk in _stretches(np.arange(R), batch.ZR[0].size):
             settled[chunk] = _newton(batch, problem, x, chunk)
     diagonal = np.abs(x[:, problem.diagonal]).min(axis=1, initial=np.inf)
     x = _mirrored(problem, x)
-    return x / problem.scale, settled & (diagonal > NEARLY_SINGULAR if m > 1 else diagonal > 1e-4)
+    return x, settled & (diagonal > NEARLY_SINGULAR if m > 1 else diagonal > 1e-4)
 
 
 def _stretches(which: Indices, size: int) -> Iterator[Indices]:
@@ -240,9 +240,8 @@ def _newton(batch: _Batch, problem: Problem, x: Array, which: Indices) -> Bools:
 
 def _derivatives(batch: _Batch, problem: Problem, x: Array, which: Indices) -> tuple[Array, Array, Array]:
     """Deviance, slope and Hessian in the optimiser's coordinates."""
-    at = batch.at(x / problem.scale, which, problem.reml)
-    scale = problem.scale
-    return at.deviance, at.theta_slope / scale, at.average_information(None) / (scale[:, None] * scale)
+    at = batch.at(x, which, problem.reml)
+    return at.deviance, at.theta_slope, at.average_information()
 
 
 def _steps(slope: Array, hessian: Array) -> tuple[Array, Array]:

@@ -3,10 +3,8 @@
 With e the least-squares residuals, E[D Z_a'ee'Z_a D] is linear in the variances of all coefficients and in
 σ², for any weights D; what the fixed effects took of e is left aside. D = (I + Z'WZ/10)⁻¹ by level keeps
 large levels from deciding everything. Solving these is a method of moments like MINQUE (Rao 1971), good
-enough to begin with. It works in coordinates in which the covariates of a factor are uncorrelated.
+enough to begin with. Covariates are of mean square 1 and uncorrelated.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,35 +19,28 @@ PRIOR = 0.1
 """Relative variance that the weights suppose."""
 
 
-def moment_start(cp: CrossProducts, whiteners: Sequence[Array]) -> list[Array]:
-    """Relative factors T by place.
-
-    Parameters
-    ----------
-    cp : CrossProducts
-    whiteners : sequence of (K, K) arrays
-        B by place of the factor: covariates times B' are orthonormal.
-    """
-    left, right = _Equations(cp, whiteners).system()
+def moment_start(cp: CrossProducts) -> list[Array]:
+    """Relative factors T by place."""
+    left, right = _Equations(cp).system()
     size = np.sqrt(np.maximum(np.diag(left), 1e-300))
     found = _solve(left / size[:, None] / size, right / size) / size
     sigma2 = found[-1] if found[-1] > 0 else cp.RR[-1, -1] / cp.n
     factors, start = [], 0
-    for template, B in zip(cp.templates, whiteners, strict=True):
+    for template in cp.templates:
         H = template.factor(found[start : start + template.n_theta] / sigma2)
         start += template.n_theta
         T = np.zeros_like(H)
         for block in template.sub_blocks():
-            T[block, block] = _bounded_factor(H[block, block], B[block, block])
+            T[block, block] = _bounded_factor(H[block, block])
         factors.append(T)
     return factors
 
 
 class _Equations:
-    """Left and right sides of the moment equations; unknowns are the entries of H̃ by place, then σ²."""
+    """Left and right sides of the moment equations; unknowns are the entries of H by place, then σ²."""
 
-    def __init__(self, cp: CrossProducts, whiteners: Sequence[Array]):
-        self.cp, self.whiteners = cp, whiteners
+    def __init__(self, cp: CrossProducts):
+        self.cp = cp
         templates = cp.templates
         starts = np.cumsum([0, *(t.n_theta for t in templates)])
         self.here = [slice(starts[j], starts[j + 1]) for j in range(len(templates))]
@@ -68,21 +59,19 @@ class _Equations:
             for i, (parent, N) in enumerate(zip(f.parents, f.N, strict=True)):
                 other = cp.chain[j + 1 + i]
                 own, its = self.diagonal[f.place], self.diagonal[other.place]
-                product = self.whiteners[f.place] @ N @ self.whiteners[other.place].T
-                squares = product * product
+                squares = N * N
                 self.left[np.ix_(own, its)] += (D[j][:, :, None] * squares).sum(axis=0)
                 self.left[np.ix_(its, own)] += (D[j + 1 + i][parent][:, None, :] * squares).sum(axis=0).T
         return self.left, self.right
 
     def _chain(self, f: ChainFactor) -> Array:
         """Equations of a chain factor by itself; returns the squared weights (L, K)."""
-        B, here, own = self.whiteners[f.place], self.here[f.place], self.diagonal[f.place]
+        A, here, own = f.A, self.here[f.place], self.diagonal[f.place]
         rows, cols = f.template.positions
-        A = B @ f.A @ B.T
-        D = _inverse(np.eye(len(B)) + PRIOR * A)
+        K = A.shape[-1]
+        D = _inverse(np.eye(K) + PRIOR * A)
         Y = D @ A
-        z = (D @ (B @ f.ZR[:, :, -1:]))[:, :, 0]
-        K = len(B)
+        z = (D @ f.ZR[:, :, -1:])[:, :, 0]
         flat = Y.reshape(len(Y), -1)
         products = dense.gram(flat).reshape(K, K, K, K)  # [r, a, c, b]
         both = products[rows[:, None], rows, cols[:, None], cols]
@@ -97,27 +86,24 @@ class _Equations:
         """Equations of the trailing factors' variances, and their couplings."""
         cp, size = self.cp, len(self.right)
         unknown = np.zeros(len(cp.ZR), dtype=np.intp)
-        scale = np.ones(len(cp.ZR))
         for t in cp.trailing:
             unknown[t.columns] = np.tile(self.diagonal[t.place], t.n_levels)
-            scale[t.columns] = np.tile(np.diag(self.whiteners[t.place]), t.n_levels)
             off = np.setdiff1d(np.arange(self.here[t.place].start, self.here[t.place].stop), unknown)
             self.left[off, off] = 1.0  # covariances of trailing factors start at 0
         S = sp.coo_array(cp.S)
         row, column = S.coords
-        squares = (S.data * scale[row] * scale[column]) ** 2
-        diagonal = cp.S.diagonal() * scale**2
+        squares = S.data**2
+        diagonal = cp.S.diagonal()
         weight = 1.0 / (1.0 + PRIOR * diagonal) ** 2
         cell = unknown[row] * size + unknown[column]
         self.left += np.bincount(cell, weight[row] * squares, minlength=size**2).reshape(size, size)
         self.left[:, -1] += np.bincount(unknown, weight * diagonal, minlength=size)
         self.left[-1] += np.bincount(unknown, diagonal, minlength=size)
-        self.right += np.bincount(unknown, weight * (scale * cp.ZR[:, -1]) ** 2, minlength=size)
+        self.right += np.bincount(unknown, weight * cp.ZR[:, -1] ** 2, minlength=size)
         for f, D in zip(cp.chain, chain_weights, strict=True):
-            C = dense.product(f.C, self.whiteners[f.place].T) * scale[f.pairs.columns, None]
             its = unknown[f.pairs.columns]
             for a, mine in enumerate(self.diagonal[f.place]):
-                squares = C[:, a] ** 2
+                squares = f.C[:, a] ** 2
                 self.left[mine] += np.bincount(its, D[f.pairs.rows, a] * squares, minlength=size)
                 self.left[:, mine] += np.bincount(its, weight[f.pairs.columns] * squares, minlength=size)
 
@@ -133,12 +119,12 @@ def _solve(left: Array, right: Array) -> Array:
     return np.linalg.lstsq(left, right, rcond=1e-10)[0]
 
 
-def _bounded_factor(lower: Array, B: Array) -> Array:
-    """T with TT' = B'H̃B, the eigenvalues of H̃ within bounds; H̃ by its lower triangle."""
+def _bounded_factor(lower: Array) -> Array:
+    """T with TT' = H, its eigenvalues brought within bounds; H by its lower triangle."""
     if len(lower) == 1:
-        return B * np.sqrt(np.clip(lower, SMALLEST, LARGEST))
+        return np.sqrt(np.clip(lower, SMALLEST, LARGEST))
     values, vectors = np.linalg.eigh(lower)
-    half = B.T @ (vectors * np.sqrt(np.clip(values, SMALLEST, LARGEST)))
+    half = vectors * np.sqrt(np.clip(values, SMALLEST, LARGEST))
     return np.linalg.cholesky(half @ half.T)
 
 

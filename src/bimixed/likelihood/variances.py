@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, LevelRows, RandomRows
+from bimixed.likelihood.coordinates import Coordinates, transformed
 from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
 from bimixed.results.records import VarianceParameters, VarianceScales
 
@@ -29,6 +30,8 @@ class VarianceUncertainty:
 
     Attributes
     ----------
+    design : Design
+        As specified; θ is in the coordinates.
     hessian_of : callable
         θ → second derivatives of the profiled deviance, (m, m); called when first needed.
     free : (m,) bool array
@@ -36,6 +39,7 @@ class VarianceUncertainty:
     """
 
     design: Design
+    coordinates: Coordinates
     cp: CrossProducts
     theta: Array
     sigma2: float
@@ -52,11 +56,8 @@ class VarianceUncertainty:
 
     def __call__(self) -> VarianceScales:
         names, kinds = self._parameters()
-        here, natural = self._delta(self._values)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            slope = np.where([k == "sd" for k in kinds], 1.0 / here, 1.0 / (1.0 - here**2))
-            se = natural * np.abs(slope)
-        return VarianceScales(tuple(names), tuple(kinds), here, se)
+        se = self._delta(self._scaled)[1]
+        return VarianceScales(tuple(names), tuple(kinds), self._values(self.theta), se)
 
     def entries(self) -> VarianceParameters:
         """Variances and covariances, var_residual last, with standard errors on their own scale."""
@@ -90,27 +91,41 @@ class VarianceUncertainty:
                 kinds.append("corr")
         return [*names, "sigma"], [*kinds, "sd"]
 
-    def _values(self, theta: Array, log_s2: float) -> Array:
-        """sds, correlations and sigma at θ and log σ² (relative to the estimate)."""
-        sigma = np.sqrt(self.sigma2) * np.exp(0.5 * log_s2)
+    def _factors(self, theta: Array) -> list[Array]:
+        return self.coordinates.factors(relative_factors(self.cp, theta))
+
+    def _values(self, theta: Array) -> Array:
+        """sds, correlations and sigma at θ."""
+        scaled, values = self._scaled(theta, 0.0), []
+        for value, kind in zip(scaled, self._parameters()[1], strict=True):
+            values.append(np.exp(value) if kind == "sd" else np.tanh(value))
+        return np.array(values)
+
+    def _scaled(self, theta: Array, log_s2: float) -> Array:
+        """Logarithms of sds and of sigma, and Fisher's z of correlations.
+
+        At θ and log σ², relative to the estimate. z comes from the sine of the angle between rows of T, which
+        keeps its digits where the correlation is ±1 to all of its own.
+        """
+        log_sigma = 0.5 * (np.log(self.sigma2) + log_s2)
         values: list[float] = []
-        for place, (f, T) in enumerate(
-            zip(self.design.factors, relative_factors(self.cp, theta), strict=True)
-        ):
+        for place, (f, T) in enumerate(zip(self.design.factors, self._factors(theta), strict=True)):
             sd = np.sqrt(np.einsum("ij,ij->i", T, T))
             bad = self.unidentified.get(place, [])
-            values += [np.nan if k in bad else sigma * sd[k] for k in range(len(sd))]
-            for i, j in f.template.correlated_pairs():
-                product = sd[i] * sd[j]
-                values.append(float(T[i] @ T[j]) / product if product > 0 else np.nan)
-        return np.array([*values, sigma * np.sqrt(self.cp.weight_scale)])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values += [np.nan if k in bad else log_sigma + np.log(sd[k]) for k in range(len(sd))]
+                unit = T / sd[:, None]
+                for i, j in f.template.correlated_pairs():
+                    cosine = float(unit[i] @ unit[j])
+                    sine = np.linalg.norm(unit[i] - cosine * unit[j])
+                    values.append(float(np.copysign(np.log((1.0 + abs(cosine)) / sine), cosine)))
+        return np.array([*values, log_sigma + 0.5 * np.log(self.cp.weight_scale)])
 
     def _squares(self, theta: Array, log_s2: float) -> Array:
         """Variances, covariances and the residual variance at θ and log σ²."""
         sigma2 = self.sigma2 * np.exp(log_s2)
         values: list[float] = []
-        factors = relative_factors(self.cp, theta)
-        for place, (f, T) in enumerate(zip(self.design.factors, factors, strict=True)):
+        for place, (f, T) in enumerate(zip(self.design.factors, self._factors(theta), strict=True)):
             H = sigma2 * T @ T.T
             bad = self.unidentified.get(place, [])
             H[bad], H[:, bad] = np.nan, np.nan
@@ -174,7 +189,8 @@ class VarianceUncertainty:
                 up[i] += h
                 down[i] -= h
             shift = 0.0 if i < m else h
-            jacobian[:, i] = (values(up, shift) - values(down, -shift)) / (2.0 * h)
+            with np.errstate(invalid="ignore"):
+                jacobian[:, i] = (values(up, shift) - values(down, -shift)) / (2.0 * h)
         return jacobian
 
 
@@ -187,11 +203,16 @@ class LinearPredictorVariance:
 
     Attributes
     ----------
+    design : Design
+        As specified.
+    coordinates : Coordinates
+        Those of the evaluation.
     full : callable
         Gives the evaluation at the optimum; called when first needed.
     """
 
     design: Design
+    coordinates: Coordinates
     cp: CrossProducts
     full: Callable[[], tuple[Evaluation, Gradient]]
 
@@ -210,7 +231,7 @@ class LinearPredictorVariance:
         for place, factor in enumerate(self.design.factors):
             if factor.key not in known:
                 continue
-            rows[place] = known[factor.key]
+            rows[place] = transformed(known[factor.key], self.coordinates.M[place])
             Bx = self.evaluation.B[place][:, :, :-1]
             if self.cp.p:
                 x = x - rows[place].times(Bx).T

@@ -1,0 +1,46 @@
+"""A design made ready for its likelihood: coordinates, cross-products, and what these can't identify."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bimixed.crossproducts import Preparation, prepare, root_weights
+from bimixed.design import Design
+from bimixed.likelihood.coordinates import Coordinates, coordinates
+from bimixed.likelihood.identification import unidentified_coefficients
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that doesn't depend on the response.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+    preparation : Preparation
+        Of the design in these coordinates.
+    unidentified : mapping
+        Place of the factor → coefficients whose variance REML can't know.
+    """
+
+    coordinates: Coordinates
+    preparation: Preparation
+    unidentified: Mapping[int, list[int]]
+
+
+def set_up(design: Design, reml: bool) -> Setup:
+    """Make a design ready.
+
+    Raises
+    ------
+    FitError
+        If the fixed effects use up every row.
+    """
+    _, root = root_weights(design)
+    own = coordinates(design, root, {})
+    preparation = prepare(own.design(design))
+    unidentified = unidentified_coefficients(preparation.empty, own) if reml else {}
+    if any(design.factors[place].n_coefficients > 1 for place in unidentified):
+        # coefficients that are left out may not be mixed with others
+        own = coordinates(design, root, unidentified)
+        preparation = prepare(own.design(design))
+    return Setup(own, preparation, unidentified)
