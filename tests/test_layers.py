@@ -27,6 +27,7 @@ LAYERS = [
     "pairs",
     "schur",
     "trailing_rows",
+    "fixed_basis",
     "crossproducts",
     "moments",
     "assembly",

@@ -24,9 +24,13 @@ class CovarianceTemplate:
     ----------
     blocks : tuple of (int, bool)
         For each term of the factor: number of coefficients, and whether they are correlated.
+    fixed : bool
+        Whether the effects have no distribution (absorbed fixed effects): T is then the identity and
+        θ has no entries.
     """
 
     blocks: tuple[tuple[int, bool], ...]
+    fixed: bool = False
 
     @property
     def size(self) -> int:
@@ -39,13 +43,18 @@ class CovarianceTemplate:
         rows: list[int] = []
         cols: list[int] = []
         start = 0
-        for k, correlated in self.blocks:
+        for k, correlated in () if self.fixed else self.blocks:
             for j in range(k):
                 last = k if correlated else j + 1
                 rows.extend(range(start + j, start + last))
                 cols.extend([start + j] * (last - j))
             start += k
         return np.array(rows, dtype=np.intp), np.array(cols, dtype=np.intp)
+
+    @property
+    def ridge(self) -> float:
+        """What the distribution of the effects adds to their cross-products in units of T."""
+        return 0.0 if self.fixed else 1.0
 
     @property
     def n_theta(self) -> int:
@@ -60,6 +69,8 @@ class CovarianceTemplate:
 
     def factor(self, theta: Array) -> Array:
         """θ → T, shape (K, K)."""
+        if self.fixed:
+            return np.eye(self.size)
         T = np.zeros((self.size, self.size))
         T[self.positions] = theta
         return T
@@ -71,7 +82,7 @@ class CovarianceTemplate:
     def sub_blocks(self) -> list[slice]:
         """Index ranges of coefficients that are free to be correlated, one per block of T."""
         ranges, start = [], 0
-        for k, correlated in self.blocks:
+        for k, correlated in () if self.fixed else self.blocks:
             steps = [k] if correlated else [1] * k
             for step in steps:
                 ranges.append(slice(start, start + step))

@@ -1,9 +1,6 @@
 """Weighted cross-products of the design: all that either engine needs of the rows.
 
-Fixed effects and response enter in an orthogonal basis. With W the weights, Q the orthonormal
-columns of W^½X = Q·R_X and e the residuals of weighted least squares, the columns used are [Q e]:
-they lose no digits to a large mean or to collinearity, and X'WX, X'Wy become I and 0. Coefficients
-in that basis, γ, give β = β_ols + R_X⁻¹γ.
+Fixed effects and response enter in an orthogonal basis, [Q e] (:mod:`bimixed.fixed_basis`).
 
 Order of the factors. The first factor has the most coefficients. It and the factors it is nested in
 (each one nested in the next) make the *chain*: eliminating one leaves the next block-diagonal. The
@@ -15,56 +12,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed import dense
 from bimixed.covariance import Array, CovarianceTemplate
-from bimixed.design import Design, RandomFactor, parents
+from bimixed.design import Design, LevelRows, RandomFactor, parents
 from bimixed.exceptions import FitError
+from bimixed.fixed_basis import FixedBasis, FixedPart, root_weights
 from bimixed.pairs import Coupling, Pairs
 from bimixed.schur import trailing_products
 from bimixed.sparse import Analysis, to_lower_pattern
 from bimixed.trailing_rows import TrailingRows, by_level, no_pairs, pair_map, trailing_rows
 
 Ints = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class FixedBasis:
-    """Orthogonal coordinates of the fixed effects.
-
-    Attributes
-    ----------
-    R : (p, p) array
-        Upper triangular, W^½X = Q·R.
-    beta_ols : (p,) array
-        Weighted least-squares coefficients.
-    rss : float
-        Weighted residual sum of squares of that fit.
-    total : float
-        Weighted sum of squares of the response about its mean: the scale of ``rss``.
-    """
-
-    R: Array
-    beta_ols: Array
-    rss: float
-    total: float
-
-    @cached_property
-    def log_det(self) -> float:
-        """log |X'WX|."""
-        return 2.0 * float(np.sum(np.log(np.abs(np.diag(self.R)))))
-
-    def coefficients(self, gamma: Array) -> Array:
-        """γ → β."""
-        return self.beta_ols + self.linear(gamma)
-
-    def linear(self, gamma: Array) -> Array:
-        """R⁻¹γ, for one or several columns."""
-        if len(self.R) == 0:
-            return np.zeros(gamma.shape)
-        return dense.solve_upper(self.R, gamma)
 
 
 @dataclass(frozen=True)
@@ -133,7 +95,7 @@ class CrossProducts:
     Attributes
     ----------
     n, p : int
-        Rows, and independent fixed-effects columns.
+        Rows, and independent fixed-effects columns that aren't absorbed.
     weight_scale : float
         Geometric mean c of the weights. W holds weights divided by it, so that σ² here is that of a
         row of average weight, σ²/c, whatever the units of the weights.
@@ -146,6 +108,8 @@ class CrossProducts:
         Z'WZ of the trailing factors: dense, or sparse where there is an analysis.
     analysis : Analysis or None
         How the trailing part is factorized where that is done sparsely.
+    bare : CrossProducts or None
+        Those of the random effects alone, where fixed effects are absorbed: what log |V| is made of.
     ZR : (q, p + 1) array
         Z'W[Q e] of the trailing factors.
     """
@@ -160,6 +124,17 @@ class CrossProducts:
     S: Array | sp.csr_array
     ZR: Array
     analysis: Analysis | None = None
+    bare: "CrossProducts | None" = None
+
+    @property
+    def rank(self) -> int:
+        """Independent fixed-effects columns, absorbed ones included."""
+        absorbed = self.basis.absorbed
+        return self.p + (0 if absorbed is None else len(absorbed.columns))
+
+    def df(self, reml: bool) -> int:
+        """Degrees of freedom of the residual variance."""
+        return self.n - self.rank if reml else self.n
 
     @property
     def width(self) -> int:
@@ -194,12 +169,11 @@ class Preparation:
     Attributes
     ----------
     design : Design
-    root : (n,) array or None
-        Root of the weights, divided by their geometric mean.
+    fixed : FixedPart
     weight_scale : float
-        That mean.
-    Q, R : arrays
-        W^½X = QR.
+        Geometric mean of the weights.
+    factors : tuple of RandomFactor
+        Those of the design, and absorbed columns.
     values : mapping
         Weighted values of the chain factors, by place.
     trailing : TrailingRows or None
@@ -209,10 +183,9 @@ class Preparation:
     """
 
     design: Design
-    root: Array | None
+    fixed: FixedPart
     weight_scale: float
-    Q: Array
-    R: Array
+    factors: tuple[RandomFactor, ...]
     values: Mapping[int, Array]
     trailing: TrailingRows | None
     empty: CrossProducts
@@ -228,7 +201,7 @@ class Preparation:
         design = self.design
         if design.offset is not None:
             y = y - design.offset
-        basis, e = _response_basis(self.Q, self.R, y, self.root)
+        basis, e = self.fixed.response(y)
         if basis.rss <= 1e-24 * max(basis.total, np.finfo(float).tiny):
             raise FitError(
                 "The fixed effects fit the response exactly: no residual variance is left to split "
@@ -238,7 +211,7 @@ class Preparation:
         for f in self.empty.chain:
             ZR = f.ZR.copy()
             ZR[:, :, -1:] = by_level(
-                design.factors[f.place].codes, f.n_levels, self.values[f.place], e[:, None]
+                self.factors[f.place].codes, f.n_levels, self.values[f.place], e[:, None]
             )
             chain.append(replace(f, ZR=ZR))
         ZR, RR = self.empty.ZR.copy(), self.empty.RR.copy()
@@ -268,21 +241,15 @@ def prepare(design: Design) -> Preparation:
         If the fixed effects use up every row.
     """
     weight_scale, root = root_weights(design)
-    X = design.X_kept if root is None else design.X_kept * root[:, None]
-    n, p = X.shape
-    if n <= p:
-        raise FitError(
-            f"{p} fixed coefficients for {n} rows leave nothing to estimate variances from; "
-            "use fewer fixed effects or more data."
-        )
-    Q, R = dense.orthonormal(X)
-    chain_order, trailing_order = _elimination_order(design.factors)
+    fixed = FixedPart.of(design, root)
+    factors, n, p = _with_absorbed(design), design.n, fixed.Q.shape[1]
+    chain_order, trailing_order = _elimination_order(factors)
     # Random-effects values carry the root of the weights too, so that plain products are weighted.
-    values = {j: _weighted(design.factors[j].values, root) for j in chain_order}
-    rows = trailing_rows([design.factors[j] for j in trailing_order], root, n)
-    Q0 = np.column_stack([Q, np.zeros(n)])
-    chain = _chain_factors(design.factors, values, chain_order, rows, Q0)
-    trailing = _trailing_factors(design.factors, trailing_order)
+    values = {j: _weighted(factors[j].values, root) for j in chain_order}
+    rows = trailing_rows([factors[j] for j in trailing_order], root, n)
+    Q0 = np.column_stack([fixed.Q, np.zeros(n)])
+    chain = _chain_factors(factors, values, chain_order, rows, Q0)
+    trailing = _trailing_factors(factors, trailing_order)
     sizes = np.repeat([t.template.size for t in trailing], [t.n_levels for t in trailing])
     S, analysis = (np.zeros((0, 0)), None)
     if rows is not None:
@@ -291,40 +258,27 @@ def prepare(design: Design) -> Preparation:
         n=n,
         p=p,
         weight_scale=weight_scale,
-        basis=FixedBasis(R, np.zeros(p), 0.0, 0.0),
+        basis=FixedBasis(fixed.R, np.zeros(p), 0.0, 0.0, fixed.absorbed),
         RR=np.diag(np.append(np.ones(p), 0.0)),
         chain=chain,
         trailing=trailing,
         S=S,
         ZR=np.zeros((0, p + 1)) if rows is None else rows.times(Q0),
         analysis=analysis,
+        bare=None if design.wide is None else prepare(design.without_fixed()).empty,
     )
-    return Preparation(design, root, weight_scale, Q, R, values, rows, empty)
+    return Preparation(design, fixed, weight_scale, factors, values, rows, empty)
 
 
-def root_weights(design: Design) -> tuple[float, Array | None]:
-    """Geometric mean of the weights, and roots of the weights over it; 1 and None without weights."""
-    if design.weights is None:
-        return 1.0, None
-    scale = float(np.exp(np.mean(np.log(design.weights))))
-    return scale, np.sqrt(design.weights / scale)
-
-
-def _response_basis(Q: Array, R: Array, y: Array, root: Array | None) -> tuple[FixedBasis, Array]:
-    """Least squares of the weighted response, and its residuals."""
-    if root is not None:
-        y = y * root
-    centre = root if root is not None else np.ones(len(y))
-    mean = np.sum(centre * y) / np.sum(centre * centre)
-    total = float(np.sum((y - mean * centre) ** 2))
-    if Q.shape[1] == 0:
-        return FixedBasis(R, np.zeros(0), float(np.sum(y * y)), total), y
-    coefficients = dense.product(Q.T, y)
-    e = y - dense.product(Q, coefficients)
-    again = dense.product(Q.T, e)  # a second projection removes what rounding left of a large mean
-    e -= dense.product(Q, again)
-    beta = dense.solve_upper(R, coefficients + again)
-    return FixedBasis(R, beta, float(np.sum(e * e)), total), e
+def _with_absorbed(design: Design) -> tuple[RandomFactor, ...]:
+    """The factors of a design, and last the absorbed columns, as effects without a distribution."""
+    wide = design.wide
+    if wide is None:
+        return design.factors
+    rows = LevelRows(wide.codes, wide.values[:, None], wide.n_columns)
+    levels = pd.RangeIndex(wide.n_columns)
+    template = CovarianceTemplate(((1, False),), fixed=True)
+    return (*design.factors, RandomFactor("", levels, rows, ("",), template, ()))
 
 
 def _elimination_order(factors: Sequence[RandomFactor]) -> tuple[list[int], list[int]]:

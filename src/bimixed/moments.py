@@ -193,6 +193,11 @@ def cross_products(spec: Any) -> Moments:
 
 def moments(design: Design) -> Moments:
     """The cross-products of a design."""
+    if design.wide is not None:
+        raise DataError(
+            f"A fixed factor has {design.wide.n_columns} columns here, too many for cross-products that add "
+            "up. Make it a random effect, (1 | factor), or leave it out."
+        )
     y = design.y if design.offset is None else design.y - design.offset
     parts = getattr(design.encoding, "parts", {})
     states = {key: getattr(part.spec, "transform_state", None) for key, part in parts.items()}

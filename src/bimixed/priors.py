@@ -235,7 +235,18 @@ def _check_role(name: str, key: str, prior: Prior) -> None:
 
 
 def default_priors(design: Design) -> dict[str, Prior]:
-    """Weakly informative priors scaled by the data; the rules stand at the head of this module."""
+    """Weakly informative priors scaled by the data; the rules stand at the head of this module.
+
+    Raises
+    ------
+    PriorError
+        If a fixed factor has so many levels that its columns are kept sparse.
+    """
+    if design.wide is not None:
+        raise PriorError(
+            f"A fixed factor has {design.wide.n_columns} columns here, too many for a posterior of each. Fit "
+            "by 'reml' or 'ml', or make it a random effect, (1 | factor), whose levels share one variance."
+        )
     y = design.y if design.offset is None else design.y - design.offset
     s_y, m_y = float(np.std(y)), float(np.mean(y))
     priors: dict[str, Prior] = {}

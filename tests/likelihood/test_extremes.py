@@ -172,7 +172,7 @@ def test_exact_fits_are_refused(term):
 def test_covariates_far_from_zero(terms, far):
     """Random slopes of a covariate far from 0 give the fit of the covariate centred.
 
-    Adding ``far`` leaves a covariate of sd 1 16 digits less those of ``far``; its roundings, up to 1e-16 × far,
+    Adding ``far`` leaves a covariate of sd 1 16 digits less those of ``far``; roundings, up to 1e-16 × far,
     move the deviance by as much times n. An optimum is known to 1e-6 of its standard errors.
     """
     data = table(n=400)

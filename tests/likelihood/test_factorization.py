@@ -88,7 +88,9 @@ def test_against_brute_force(structure, route, seed, n, weighted, reml, singular
     assert at.deviance == pytest.approx(dense.deviance, rel=1e-8, abs=1e-8)
     assert at.sigma2 == pytest.approx(dense.sigma2, rel=1e-8)
     np.testing.assert_allclose(
-        cp.basis.coefficients(at.gamma), dense.beta, atol=1e-8 * (1 + np.abs(dense.beta).max(initial=0))
+        cp.basis.coefficients(at.gamma, at.ranef),
+        dense.beta,
+        atol=1e-8 * (1 + np.abs(dense.beta).max(initial=0)),
     )
     start = 0
     for place, factor in enumerate(design.factors):

@@ -1,6 +1,7 @@
 """Design and priors → the common result, by NUTS."""
 
 import time
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -141,7 +142,8 @@ def posterior_estimates(design: Design, draws: Draws) -> Estimates:
     corr = {key: _correlations(cov) for key, cov in draws.random_cov.items()}
     return Estimates(
         beta=draws.beta.mean(axis=0),
-        vcov=vcov,
+        std_errors=np.sqrt(np.diag(vcov)),
+        vcov_of=partial(np.asarray, vcov),
         random_cov={key: cov.mean(axis=0) for key, cov in draws.random_cov.items()},
         random_sd={
             key: np.sqrt(np.diagonal(cov, axis1=1, axis2=2)).mean(axis=0)

@@ -9,12 +9,14 @@ from bimixed.design.groups_argument import group_column
 from bimixed.design.notices import notices
 from bimixed.design.random_effects import RandomFactor
 from bimixed.design.rows import LevelRows, MixedRows, RandomRows, parents, sparse_values
+from bimixed.design.wide import Projection
 
 __all__ = [
     "Design",
     "LevelRows",
     "MixedRows",
     "NewRows",
+    "Projection",
     "RandomFactor",
     "RandomRows",
     "array_design",

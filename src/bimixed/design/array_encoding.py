@@ -60,7 +60,7 @@ class ArrayEncoding:
                 "{'exog': X, 'groups': labels}, and exog_re, exog_vc, offset, weights where the fit had them."
             )
         X = self._array(new_data, "exog", None, self.n_fixef)
-        n = len(X)
+        n = X.shape[0]
         offset = self._array(new_data, "offset", n, 1)[:, 0] if self.has_offset else np.zeros(n)
         weights = None
         if "weights" in new_data:
@@ -73,8 +73,9 @@ class ArrayEncoding:
     def _array(self, new_data: Mapping[str, Any], name: str, n: int | None, width: int) -> Array:
         if name not in new_data:
             raise DataError(f"The new data have no {name!r}, which the fit had; add it to the dict.")
+        given = new_data[name]
         try:
-            array = np.asarray(new_data[name], dtype=np.float64)
+            array = np.asarray(given.toarray() if sp.issparse(given) else given, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"{name} of the new data is not numeric ({error}); give numbers.") from error
         array = array[:, None] if array.ndim == 1 else array

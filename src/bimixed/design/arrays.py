@@ -11,13 +11,13 @@ from bimixed.covariance import Array, CovarianceTemplate
 from bimixed.design.array_components import Component, read_components
 from bimixed.design.array_encoding import ArrayEncoding
 from bimixed.design.design import Design
-from bimixed.design.fixed import independent_columns
 from bimixed.design.frame import Frame, require_aligned
 from bimixed.design.grouping import Grouping, make_grouping
 from bimixed.design.levels import check_levels
 from bimixed.design.random_effects import RandomFactor, component_rows
 from bimixed.design.rows import LevelRows
 from bimixed.design.weights import positive_weights
+from bimixed.design.wide import is_wide, split_columns
 from bimixed.exceptions import DataError
 from bimixed.formula import Formula, RandomTerm
 
@@ -47,7 +47,7 @@ def array_design(
             require_aligned(values, name, endog.index)
     y = _column(endog, "endog")
     n = len(y)
-    X, names = _matrix(exog, "exog", n, fixef_names, "fixef_names", "x")
+    X, names = _matrix(exog, "exog", n, fixef_names, "fixef_names", "x", may_be_wide=True)
     key, labels, table = _group_labels(groups, n)
     components = read_components(exog_vc, labels, n)
     if exog_re is None and not components and groups is not None:
@@ -68,14 +68,21 @@ def array_design(
         positive_weights(beside["weights"][kept], frame.index)
     used_weights = beside["weights"][kept] if "weights" in beside else None
     factors, grouping = _factors(frame, key, R[kept], coefficients, components)
+    X = X[kept]
+    independent, wide = split_columns(X)
+    if isinstance(X, np.ndarray):
+        X = np.ascontiguousarray(X)
+    elif wide is None:
+        X = X.toarray()
     for factor in factors:
         check_levels(factor, len(frame.index), used_weights)
     return Design(
         formula=_formula(names, key, coefficients, components),
         y=y[kept],
-        X=np.ascontiguousarray(X[kept]),
+        X=X,
         names=names,
-        kept=independent_columns(X[kept]),
+        kept=independent,
+        wide=wide,
         factors=factors,
         weights=used_weights,
         offset=beside["offset"][kept] if "offset" in beside else None,
@@ -136,20 +143,26 @@ def _column(values: Any, name: str, n: int | None = None) -> Array:
 
 
 def _matrix(
-    values: Any, role: str, n: int, names: Sequence[str] | None, names_role: str, stem: str
-) -> tuple[Array, tuple[str, ...]]:
-    """A two-dimensional array and the names of its columns."""
-    if sp.issparse(values):
+    values: Any,
+    role: str,
+    n: int,
+    names: Sequence[str] | None,
+    names_role: str,
+    stem: str,
+    may_be_wide: bool = False,
+) -> tuple[Any, tuple[str, ...]]:
+    """A two-dimensional array and the names of its columns; a large sparse one stays sparse if it may."""
+    if sp.issparse(values) and not (may_be_wide and is_wide(*values.shape)):
         values = values.toarray()
     try:
-        array = _numbers(values)
+        array = sp.csr_array(values, dtype=np.float64) if sp.issparse(values) else _numbers(values)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{role} is not numeric ({error}); encode categories as 0/1 columns, or use a formula."
         ) from error
     if array.ndim == 1:
         array = array[:, None]
-    if array.ndim != 2 or len(array) != n:
+    if array.ndim != 2 or array.shape[0] != n:
         raise DataError(f"{role} has shape {array.shape}; endog has {n} rows, and so must {role}.")
     if names is None and isinstance(values, pd.DataFrame):
         names = [str(name) for name in values.columns]
@@ -166,11 +179,15 @@ def _matrix(
     return array, names
 
 
-def default_names(array: Array, stem: str) -> list[str]:
+def default_names(array: Array | sp.csr_array, stem: str) -> list[str]:
     """``Intercept`` for a column of ones, else ``x1``, ``x2``, … by position among the others."""
     names, number = [], 0
-    for column in array.T:
-        if np.all(column == 1.0) and "Intercept" not in names:
+    if isinstance(array, np.ndarray):
+        ones = np.all(array == 1.0, axis=0)
+    else:
+        ones = np.asarray((array == 1.0).sum(axis=0)) == array.shape[0]
+    for is_one in ones:
+        if is_one and "Intercept" not in names:
             names.append("Intercept")
         else:
             number += 1
@@ -196,15 +213,22 @@ def _group_labels(groups: Any, n: int) -> tuple[str, Any, pd.DataFrame]:
     return str(key), labels, pd.DataFrame({str(key): labels})
 
 
-def _complete(y: Array, X: Array, R: Array, table: pd.DataFrame, beside: Mapping[str, Array]) -> Any:
-    kept = ~np.isnan(y) & ~np.isnan(X).any(axis=1) & ~np.isnan(R).any(axis=1)
+def _complete(
+    y: Array, X: Array | sp.csr_array, R: Array, table: pd.DataFrame, beside: Mapping[str, Array]
+) -> Any:
+    kept = ~np.isnan(y) & ~np.isnan(R).any(axis=1)
+    if isinstance(X, np.ndarray):
+        kept &= ~np.isnan(X).any(axis=1)
+    else:
+        kept[np.repeat(np.arange(len(y)), np.diff(X.indptr))[np.isnan(X.data)]] = False
     kept &= ~table.isna().to_numpy().any(axis=1)
     for values in beside.values():
         kept &= ~np.isnan(values)
     if not kept.any():
         raise DataError("No rows are left: every row misses a value. Fill values or leave columns out.")
     for name, values in {"endog": y, "exog": X, "exog_re": R, **beside}.items():
-        if np.isinf(values[kept]).any():
+        used = values[kept]
+        if np.isinf(used if isinstance(used, np.ndarray) else used.data).any():
             raise DataError(f"{name} has infinite values; correct or drop these rows.")
     if np.ptp(y[kept]) == 0:
         raise DataError(f"endog is constant ({y[kept][0]:g}); there is nothing to model.")

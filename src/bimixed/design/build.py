@@ -20,13 +20,13 @@ from bimixed.design.components import (
 )
 from bimixed.design.design import Design
 from bimixed.design.encoding import FormulaEncoding, TermsEncoder
-from bimixed.design.fixed import independent_columns
 from bimixed.design.grouping import make_grouping
 from bimixed.design.levels import check_levels
 from bimixed.design.matrices import EncodedPart, Part
 from bimixed.design.random_effects import RandomFactor
 from bimixed.design.rows import LevelRows
 from bimixed.design.weights import positive_weights
+from bimixed.design.wide import split_columns
 from bimixed.exceptions import DataError, FormulaError
 from bimixed.formula import Formula, RandomTerm
 from bimixed.formula.wildcard import expand_wildcard
@@ -85,12 +85,16 @@ def build_design(
     for factor in factors:
         check_levels(factor, len(y), used_weights)
     fixed = encoded["fixed"]
+    kept, wide = split_columns(fixed.values)
     return Design(
         formula=formula,
         y=y,
-        X=fixed.values,
+        X=fixed.values
+        if wide is not None or isinstance(fixed.values, np.ndarray)
+        else fixed.values.toarray(),
         names=fixed.names,
-        kept=independent_columns(fixed.values),
+        kept=kept,
+        wide=wide,
         factors=factors,
         weights=used_weights,
         offset=_total_offset(encoded, _numbers(offset, arrays, "offset", frame)),

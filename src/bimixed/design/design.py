@@ -1,6 +1,6 @@
 """The arrays that both engines work on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from bimixed.covariance import Array
 from bimixed.design import frame as frames
 from bimixed.design.encoding import Encoding, NewRows
 from bimixed.design.random_effects import RandomFactor
+from bimixed.design.wide import WideColumns
 from bimixed.exceptions import DataError
 from bimixed.formula import Formula
 
@@ -25,8 +26,9 @@ class Design:
     formula : Formula
     y : (n,) array
         Response, offset not subtracted.
-    X : (n, p) array
-        Fixed-effects columns, collinear ones included.
+    X : (n, p) array or csr_array
+        Fixed-effects columns, collinear ones included; sparse where a factor with many levels is among
+        them.
     names : tuple of str
         Names of the columns of X.
     kept : (rank,) int array
@@ -41,11 +43,13 @@ class Design:
     encoding : Encoding
         How new data are encoded.
     weights_column : str or None
+    wide : WideColumns or None
+        Columns of such a factor, all of them kept.
     """
 
     formula: Formula
     y: Array
-    X: Array
+    X: Array | sp.csr_array
     names: tuple[str, ...]
     kept: NDArray[np.intp]
     factors: tuple[RandomFactor, ...]
@@ -54,6 +58,7 @@ class Design:
     frame: frames.Frame
     encoding: Encoding
     weights_column: str | None = None
+    wide: WideColumns | None = None
 
     @property
     def n(self) -> int:
@@ -71,9 +76,26 @@ class Design:
         return tuple(n for j, n in enumerate(self.names) if j not in kept)
 
     @cached_property
-    def X_kept(self) -> Array:
+    def X_kept(self) -> Array | sp.csr_array:
         """The independent columns of X, shape (n, rank)."""
         return self.X if len(self.kept) == self.X.shape[1] else self.X[:, self.kept]
+
+    @cached_property
+    def narrow(self) -> NDArray[np.intp]:
+        """Columns of X that are kept and not wide."""
+        return self.kept if self.wide is None else np.setdiff1d(self.kept, self.wide.columns)
+
+    @cached_property
+    def X_narrow(self) -> Array:
+        """These columns, dense."""
+        if isinstance(self.X, np.ndarray):
+            return self.X if len(self.narrow) == self.X.shape[1] else self.X[:, self.narrow]
+        return np.ascontiguousarray(self.X[:, self.narrow].toarray())
+
+    def without_fixed(self) -> "Design":
+        """The same random effects without any fixed effect."""
+        none = np.arange(0)
+        return replace(self, X=np.zeros((self.n, 0)), names=(), kept=none, wide=None)
 
     @cached_property
     def Z(self) -> dict[str, sp.csr_array]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from bimixed.covariance import Array
 from bimixed.design import expressions, matrices
@@ -27,7 +28,7 @@ class NewRows:
 
     Attributes
     ----------
-    X : (m, p) array
+    X : (m, p) array or csr_array
         All columns of the fixed part, dropped ones included.
     offset : (m,) array
     weights : (m,) array or None
@@ -36,7 +37,7 @@ class NewRows:
     index : pandas.Index
     """
 
-    X: Array
+    X: Array | sp.csr_array
     offset: Array
     weights: Array | None
     random: Mapping[str, RandomRows]
@@ -138,7 +139,7 @@ class FormulaEncoding:
                 continue
             try:
                 again = matrices.encode_part(part, some, self.context)
-                same = np.allclose(again, part.values[rows], rtol=1e-9, atol=1e-12)
+                same = np.allclose(_dense(again), _dense(part.values[rows]), rtol=1e-9, atol=1e-12)
             except DataError:
                 same = False
             if not same:
@@ -180,7 +181,7 @@ class FormulaEncoding:
             wanted.setdefault(str(self.weights_column), "weights")
         return wanted
 
-    def _part(self, name: str, table: pd.DataFrame, index: pd.Index) -> Array:
+    def _part(self, name: str, table: pd.DataFrame, index: pd.Index) -> Any:
         values = matrices.encode_part(self.parts[name], table, self.context)
         matrices.require_finite(self.parts[name], values, index)
         return values
@@ -215,3 +216,7 @@ class FormulaEncoding:
         if self.weights_column is not None and self.weights_column in table.columns:
             return positive_weights(table[self.weights_column].to_numpy(dtype=float), table.index)
         return None
+
+
+def _dense(values: Array | sp.csr_array) -> Array:
+    return values if isinstance(values, np.ndarray) else np.asarray(values.toarray())

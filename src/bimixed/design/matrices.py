@@ -26,6 +26,7 @@ from bimixed.design.expressions import clean, names_in_python, refuse_exclusive_
 from bimixed.design.frame import Cells
 from bimixed.design.materializer import materialize
 from bimixed.design.plain import PlainSpec, plain_spec
+from bimixed.design.wide import looks_wide
 from bimixed.exceptions import BimixedError, DataError, FormulaError
 from bimixed.formula.habits import remedy
 
@@ -157,9 +158,12 @@ def plain_columns_of(part: Part) -> list[str]:
 
 @dataclass(frozen=True)
 class EncodedPart:
-    """A materialised part: values (n, k), names of the k columns, and the spec to redo it."""
+    """A materialised part: values (n, k), names of the k columns, and the spec to redo it.
 
-    values: Array
+    Values are sparse for a fixed part with factors of very many levels.
+    """
+
+    values: Array | sp.csr_array
     names: tuple[str, ...]
     spec: Any
     part: Part
@@ -242,7 +246,8 @@ def _by_formulaic(
     """All that holds more than numeric columns, in one call, so that states are shared."""
     try:
         formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
-        built = materialize(formula, table, context, index)
+        wide = "fixed" in parts and looks_wide(parts["fixed"].parsed, table)
+        built = materialize(formula, table, context, index, "sparse" if wide else "numpy")
     except BimixedError:
         raise
     except MemoryError as error:
@@ -256,10 +261,18 @@ def _by_formulaic(
     for key, part in parts.items():
         matrix = getattr(built, key)
         spec = matrix.model_spec
-        values = _float_matrix(matrix, len(table))
+        values = _values(matrix, len(table), wide and key == "fixed")
         _refuse_single_levels(spec, part)
         encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part)
     return encoded
+
+
+def _values(matrix: Any, n: int, sparse: bool) -> Array | sp.csr_array:
+    """Formulaic's matrix as ours."""
+    plain = getattr(matrix, "__wrapped__", matrix)
+    if sparse:
+        return sp.csr_array(plain, dtype=np.float64)
+    return _float_matrix(plain.toarray() if sp.issparse(plain) else matrix, n)
 
 
 def _float_matrix(matrix: Any, n: int) -> Array:
@@ -288,11 +301,13 @@ def _refuse_single_levels(spec: Any, part: Part) -> None:
             )
 
 
-def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> Array:
+def encode_part(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> Array | sp.csr_array:
     """The same columns on new rows; unseen levels of a factor are an error."""
     if isinstance(part.spec, PlainSpec):
         return part.spec.columns(table)
-    return _float_matrix(encode_spec(part.spec, part.place, table, context, "numpy"), len(table))
+    sparse = sp.issparse(part.values)
+    matrix = encode_spec(part.spec, part.place, table, context, "sparse" if sparse else "numpy")
+    return _values(matrix, len(table), sparse)
 
 
 def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str, Any], output: str) -> Any:
@@ -336,17 +351,20 @@ def _factors_with_new_levels(spec: Any, table: pd.DataFrame) -> str:
     return " and ".join(names)
 
 
-def require_finite(part: EncodedPart, values: Array, index: pd.Index) -> None:
+def require_finite(part: EncodedPart, values: Array | sp.csr_array, index: pd.Index) -> None:
     """Raise where a value is infinite or NaN, naming the column and the rows."""
-    if np.isfinite(values).all():
+    if np.isfinite(values if isinstance(values, np.ndarray) else values.data).all():
         return
-    row, column = np.argwhere(~np.isfinite(values))[0]
+    where, found = sp.find(values)[:2], sp.find(values)[2]
+    bad = np.flatnonzero(~np.isfinite(found))
+    first = bad[np.lexsort((where[1][bad], where[0][bad]))[0]]
+    column = where[1][first]
     name = part.names[column]
-    rows = index[~np.isfinite(values[:, column])]
+    rows = index[np.sort(where[0][bad][where[1][bad] == column])]
     shown = ", ".join(str(r) for r in rows[:5]) + (", …" if len(rows) > 5 else "")
     cause = "A logarithm takes positive numbers only. " if "log" in name else ""
     raise DataError(
-        f"{name!r} ({part.place}) is {values[row, column]} in {len(rows)} row(s): {shown}. "
+        f"{name!r} ({part.place}) is {found[first]} in {len(rows)} row(s): {shown}. "
         f"{cause}Correct or drop these rows."
     )
 

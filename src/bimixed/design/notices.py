@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bimixed.covariance import Array
 from bimixed.design import matrices
 from bimixed.design.design import Design
 from bimixed.design.encoding import FormulaEncoding
@@ -86,7 +87,7 @@ def _texts(design: Design) -> Iterator[str]:
 
 
 def _scales(design: Design) -> Iterator[str]:
-    sizes = {n: float(np.std(design.X[:, j])) for j, n in enumerate(design.names)}
+    sizes = dict(zip(design.names, _sds(design.X).tolist(), strict=True))
     for factor in design.factors:
         if not factor.is_mixed:
             sizes |= {n: float(np.std(factor.values[:, k])) for k, n in enumerate(factor.names)}
@@ -146,18 +147,30 @@ def _constant_slopes(factor: RandomFactor) -> Iterator[str]:
             )
 
 
+def _sds(X: Array | sp.csr_array) -> Array:
+    """Standard deviation of each column."""
+    if isinstance(X, np.ndarray):
+        return np.asarray(X.std(axis=0))
+    mean = np.asarray(X.sum(axis=0)) / X.shape[0]
+    squares = np.asarray(X.power(2).sum(axis=0)) / X.shape[0]
+    return np.sqrt(np.maximum(squares - mean**2, 0.0))
+
+
 def in_span(design: Design, factor: RandomFactor) -> list[int]:
     """Coefficients whose columns all lie in the span of X: the condition tr Z'Z = ‖Q'Z‖² of the REML fit."""
-    X = design.X_kept
-    if X.shape[1] == 0 or (not factor.is_mixed and X.shape[1] < factor.n_levels):
+    rank = len(design.kept)
+    if rank == 0 or (not factor.is_mixed and rank < factor.n_levels):
         return []
-    Q = np.linalg.qr(X)[0]
+    X, projection = design.X_narrow, None if design.wide is None else design.wide.projection()
+    Q = np.linalg.qr(X if projection is None else projection(X)[0])[0]
     Z, K = sp.csc_array(factor.matrix()), factor.n_coefficients
     found = []
     for k in range(K):
         columns = Z[:, k::K]
         total = float(columns.power(2).sum())
-        if total > 0 and total - float(np.sum((columns.T @ Q) ** 2)) <= ALIASED * total:
+        taken = float(np.sum((columns.T @ Q) ** 2))
+        taken += 0.0 if projection is None else float(projection.taken(sp.csr_array(columns)).sum())
+        if total > 0 and total - taken <= ALIASED * total:
             found.append(k)
     return found
 

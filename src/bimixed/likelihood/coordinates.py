@@ -46,8 +46,8 @@ class Coordinates:
         return replace(design, factors=factors)
 
     def factors(self, T: Sequence[Array]) -> list[Array]:
-        """Relative factors T of b, by place, from those of b̃."""
-        return [M @ own for M, own in zip(self.M, T, strict=True)]
+        """Relative factors T of b, by place, from those of b̃; those of absorbed effects are left out."""
+        return [M @ own for M, own in zip(self.M, T, strict=False)]
 
     def covariance(self, place: int, cov: Array) -> Array:
         """Covariances (..., K, K) of b from those of b̃."""
@@ -58,8 +58,9 @@ class Coordinates:
         return effects @ self.M[place].T
 
     def own_factors(self, T: Sequence[Array]) -> list[Array]:
-        """Relative factors of b̃, by place, from those of b."""
-        return [np.tril(np.linalg.solve(M, other)) for M, other in zip(self.M, T, strict=True)]
+        """Relative factors of b̃, by place, from those of b; those of absorbed effects stay."""
+        own = [np.tril(np.linalg.solve(M, other)) for M, other in zip(self.M, T, strict=False)]
+        return [*own, *T[len(own) :]]
 
 
 def coordinates(design: Design, root: Array | None, left_out: Mapping[int, Sequence[int]]) -> Coordinates:

@@ -16,13 +16,14 @@ def describe_elimination(design: Design, cp: CrossProducts) -> Mapping[str, obje
     Returns
     -------
     dict
-        ``by_level``: groups eliminated level by level, in order, each with its number of levels;
+        ``by_level``: groups eliminated level by level, in order, each with its number of levels, and
+        "(fixed effects)" where fixed effects of a factor with very many levels are among them;
         ``trailing``: "none", "dense" or "sparse"; where there is one, ``trailing_columns``,
         ``couplings`` (pairs of a level and a trailing column), ``factor_entries`` (of the trailing
         part's Cholesky factor) and ``core_columns`` (of them dense); ``compiled``: whether compiled
         loops are used.
     """
-    keys = [factor.key for factor in design.factors]
+    keys = [*(factor.key for factor in design.factors), "(fixed effects)"]
     route: dict[str, object] = {
         "by_level": {keys[f.place]: f.n_levels for f in cp.chain},
         "trailing": "none",

@@ -185,7 +185,9 @@ def factorize(cp: CrossProducts, T: Sequence[Array]) -> Factorization:
     for j, factor in enumerate(cp.chain):
         Tj = T[factor.place]
         D = Tj.T @ A[j] @ Tj
-        D[:, range(len(Tj)), range(len(Tj))] += 1.0
+        D[:, range(len(Tj)), range(len(Tj))] += factor.template.ridge
+        if factor.template.fixed and not (D > 0.0).all():
+            raise np.linalg.LinAlgError("rounding left nothing of an absorbed column")
         G, log_dets = inverse_factor(D)
         log_det += float(log_dets.sum())
         half_N = [G @ (Tj.T @ n) for n in N[j]]

@@ -14,13 +14,15 @@ from bimixed.exceptions import ConvergenceWarning, FitError, IdentificationWarni
 from bimixed.likelihood import identification
 from bimixed.likelihood.coordinates import Coordinates
 from bimixed.likelihood.elimination import describe_elimination
+from bimixed.likelihood.fixef import FixefCovariance
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
+from bimixed.likelihood.predictors import LinearPredictorVariance
 from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem
 from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.setup import Setup, set_up
 from bimixed.likelihood.start import moment_start
-from bimixed.likelihood.variances import LinearPredictorVariance, VarianceUncertainty
+from bimixed.likelihood.variances import VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.records import Refits
 from bimixed.results.uncertainty import NormalApproximation
@@ -227,7 +229,7 @@ def assemble(
         cp=cp,
         theta=theta,
         sigma2=at.sigma2,
-        df=cp.n - cp.p if problem.reml else cp.n,
+        df=cp.df(problem.reml),
         hessian_of=problem.theta_hessian,
         free=_interior(problem, report),
         r2_theta=at.r2_theta,
@@ -241,7 +243,7 @@ def assemble(
         diagnostics=diagnostics,
         uncertainty=NormalApproximation(
             beta=estimates.beta,
-            vcov=estimates.vcov,
+            std_errors=estimates.std_errors,
             sigma=sigma,
             random_cov=estimates.random_cov,
             variance_scales=variances,
@@ -249,7 +251,7 @@ def assemble(
         ),
         likelihood=Likelihood(
             loglik=-0.5 * at.value,
-            n_parameters=cp.p + int(problem.free.sum()) + 1,
+            n_parameters=cp.rank + int(problem.free.sum()) + 1,
             theta=_theta_by_key(design, coordinates.factors(at.T), cp.weight_scale),
         ),
     )
@@ -262,18 +264,12 @@ def _estimates(
     at: At,
     confounded: dict[int, list[int]],
 ) -> Estimates:
-    p, coordinates, unidentified = len(design.names), setup.coordinates, setup.unidentified
-    beta, vcov = np.full(p, np.nan), np.full((p, p), np.nan)
-    beta[design.kept] = cp.basis.coefficients(at.gamma)
-    kept_vcov = np.zeros((0, 0))
-    if cp.p:
-        half = cp.basis.linear(np.linalg.inv(np.linalg.cholesky(at.information)).T)
-        kept_vcov = at.sigma2 * half @ half.T
-        kept_vcov[undetermined := identification.undetermined_fixef(cp, unidentified)] = np.nan
-        kept_vcov[:, undetermined] = np.nan
-    vcov[np.ix_(design.kept, design.kept)] = kept_vcov
-    random_cov, ranef, ranef_sd = {}, {}, {}
+    coordinates, unidentified = setup.coordinates, setup.unidentified
     modes = at.modes
+    beta = np.full(len(design.names), np.nan)
+    beta[design.kept] = cp.basis.coefficients(at.gamma, modes)
+    covariance = FixefCovariance(len(design.names), design.kept, at, unidentified)
+    random_cov, ranef, ranef_sd = {}, {}, {}
     for place, factor in enumerate(design.factors):
         T = coordinates.M[place] @ at.T[place]
         bad = [*unidentified.get(place, []), *confounded.get(place, [])]
@@ -287,7 +283,8 @@ def _estimates(
         ranef_sd[factor.key] = sd
     return Estimates(
         beta=beta,
-        vcov=vcov,
+        std_errors=covariance.std_errors(),
+        vcov_of=covariance,
         random_cov=random_cov,
         random_sd={key: np.sqrt(np.diag(cov)) for key, cov in random_cov.items()},
         random_corr={key: correlation(cov) for key, cov in random_cov.items()},

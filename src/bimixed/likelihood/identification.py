@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor
 from bimixed.design.fixed import ALIASED
+from bimixed.fixed_basis import root_weights
 from bimixed.likelihood.coordinates import COLLINEAR, Coordinates
 
 Bools = NDArray[np.bool_]
@@ -19,11 +21,20 @@ CONFOUNDED = 1e-9
 """Eigenvalue of the unit-diagonal information below which a direction of variances counts as flat."""
 
 
-def unidentified_coefficients(cp: CrossProducts, coordinates: Coordinates) -> dict[int, list[int]]:
+def unidentified_coefficients(
+    cp: CrossProducts, coordinates: Coordinates, wide: Mapping[int, Array]
+) -> dict[int, list[int]]:
     """Random coefficients whose columns lie in the span of the fixed effects.
 
     Every value of their variance gives the same restricted likelihood: the fixed effects already take
     up all that the random ones could. Q is orthonormal, so what Q leaves of Z is tr Z'WZ − ‖Z'WQ‖².
+
+    Parameters
+    ----------
+    cp : CrossProducts
+    coordinates : Coordinates
+    wide : mapping
+        What absorbed fixed effects take, as :func:`taken_by_wide` has it.
 
     Returns
     -------
@@ -34,24 +45,46 @@ def unidentified_coefficients(cp: CrossProducts, coordinates: Coordinates) -> di
     for place, (M, size) in enumerate(zip(coordinates.M, coordinates.sizes, strict=True)):
         ZQ = _cross_with_basis(cp, place)
         ZQ = np.linalg.inv(M).T @ ZQ if len(M) > 1 else ZQ / M
-        found[place] = _aliased(cp.n * size**2, np.einsum("lkp,lkp->k", ZQ, ZQ))
+        taken = np.einsum("lkp,lkp->k", ZQ, ZQ) + wide.get(place, 0.0)
+        found[place] = _aliased(cp.n * size**2, taken)
     return {place: coefficients for place, coefficients in found.items() if coefficients}
+
+
+def taken_by_wide(design: Design) -> dict[int, Array]:
+    """What wide fixed effects take up of the columns of each coefficient, by place, (K,) each."""
+    wide = design.wide
+    if wide is None:
+        return {}
+    _, root = root_weights(design)
+    projection, taken = wide.projection(root), {}
+    for place, factor in enumerate(design.factors):
+        Z = factor.matrix() if root is None else sp.csr_array(sp.diags_array(root) @ factor.matrix())
+        taken[place] = projection.taken(Z).reshape(-1, factor.n_coefficients).sum(axis=0)
+    return taken
 
 
 def _aliased(total: Array, taken: Array) -> list[int]:
     return np.flatnonzero(total - taken <= ALIASED * total).tolist()
 
 
-def undetermined_fixef(cp: CrossProducts, unidentified: Mapping[int, list[int]]) -> Array:
-    """Which fixed effects have a standard error that depends on an unidentified variance, (p,)."""
+def undetermined_fixef(cp: CrossProducts, unidentified: Mapping[int, list[int]]) -> Bools:
+    """Which fixed effects have a standard error that depends on an unidentified variance, (rank,).
+
+    Absorbed ones all count as such.
+    """
     affected = np.zeros(cp.p, dtype=bool)
     for place, coefficients in unidentified.items():
         rows = _cross_with_basis(cp, place)[:, coefficients].reshape(-1, cp.p)
         # in units of the coefficient's own least-squares standard error
         unit = np.linalg.norm(cp.basis.linear(np.eye(cp.p)), axis=1)
         share = np.abs(cp.basis.linear(rows.T)).max(axis=1) / unit
-        affected |= share > 1e-8 * max(float(share.max()), 1e-300)
-    return affected
+        affected |= share > 1e-8 * max(float(share.max(initial=0.0)), 1e-300)
+    absorbed = cp.basis.absorbed
+    if absorbed is None:
+        return affected
+    both = np.full(cp.rank, bool(unidentified))
+    both[absorbed.others] = affected
+    return both
 
 
 def _cross_with_basis(cp: CrossProducts, place: int) -> Array:

@@ -53,7 +53,7 @@ def average_information(
         scores += dense.product(flat.T, slopes.residual_scores[place].reshape(-1))
     wVw = products - solution.quadratic
     wPw = wVw - links.T @ np.linalg.solve(at.information, links) if cp.p else wVw
-    df = cp.n - cp.p if reml else cp.n
+    df = cp.df(reml)
     hessian = wPw / at.sigma2 - np.outer(scores, scores) / (df * at.sigma2**2)
     if not of_H:
         hessian += _through_H(cp, slopes, m)

@@ -40,6 +40,8 @@ class Evaluation:
     B : list of (L, K, p + 1) arrays
         H Z'V⁻¹[Q e] by place of the factor in the design.
     factorization : Factorization
+    bare : Factorization
+        That of the criterion's determinant: the same, or by ML without absorbed fixed effects.
     """
 
     deviance: float
@@ -48,6 +50,7 @@ class Evaluation:
     information: Array
     B: list[Array]
     factorization: Factorization
+    bare: Factorization
 
     @property
     def ranef(self) -> list[Array]:
@@ -112,11 +115,12 @@ def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
     gamma, r2, log_det_information = _profile(information, RVR[:-1, -1], RVR[-1, -1])
     if not r2 > 0.0:
         raise np.linalg.LinAlgError("rounding left no residual")
-    df = cp.n - cp.p if reml else cp.n
-    deviance = fact.log_det + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
+    df = cp.df(reml)
+    bare = fact if cp.bare is None or reml else factorize(cp.bare, fact.T)
+    deviance = bare.log_det + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:
         deviance += log_det_information + cp.basis.log_det
-    return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, solution), fact)
+    return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, solution), fact, bare)
 
 
 def _profile(information: Array, right: Array, yy: float) -> tuple[Array, float, float]:
@@ -137,13 +141,16 @@ def _by_place(cp: CrossProducts, solution: Solution) -> list[Array]:
 
 def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
     """Derivatives of the criterion at an evaluated θ, through the selected inverse."""
-    inverse = SelectedInverse(at.factorization)
+    inverse = SelectedInverse(at.bare)
     E = _scores(cp, at)
     by_H, theta, r2_theta, residual = [], [], [], []
     for place, template in enumerate(cp.templates):
         T = at.factorization.T[place]
         e = E[place][:, :, -1] - E[place][:, :, :-1] @ at.gamma
         residual.append(e)
+        if template.fixed:
+            by_H.append(np.zeros((1, 1)))
+            continue
         ee = dense.gram(e)
         G = inverse.gamma[place] - ee / at.sigma2
         if reml and cp.p:
@@ -192,8 +199,10 @@ def _scores(cp: CrossProducts, at: Evaluation) -> list[Array]:
     for t in cp.trailing:
         rest = cp.ZR[t.columns] - trailing[t.columns]
         right[t.place] = rest.reshape(t.n_levels, t.template.size, -1)
-    for place, T in enumerate(at.factorization.T):
+    for place, (template, T) in enumerate(zip(cp.templates, at.factorization.T, strict=True)):
         T_inverse = inverse_if_regular(T)
-        if T_inverse is not None:  # B = HE, with no difference of large numbers
+        if template.fixed:
+            right[place] = np.zeros_like(right[place])  # what is fixed leaves residuals without it
+        elif T_inverse is not None:  # B = HE, with no difference of large numbers
             right[place] = T_inverse.T @ (T_inverse @ at.B[place])
     return [right[place] for place in sorted(right)]

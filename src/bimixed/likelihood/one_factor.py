@@ -159,7 +159,7 @@ class OneFactorPoint:
         wPw, links, scores = self._sums(self._H_moves(rows, cols, of_H))
         if self.cp.p:
             wPw = wPw - links @ np.linalg.solve(self.information, links.mT)
-        df = self.cp.n - self.cp.p if self.reml else self.cp.n
+        df = self.cp.df(self.reml)
         s2 = self.sigma2[..., None, None]
         hessian = wPw / s2 - scores @ scores.mT / (df * s2**2)
         if not of_H:  # ∂dev/∂H through the second derivatives of H = TT'
@@ -229,7 +229,7 @@ def evaluate_one_factor(
     levels = eliminate(factor.A, ZR, T, inverse)
     flat = levels.half.reshape(*levels.half.shape[:-3], -1, levels.half.shape[-1])
     RVR = RR - flat.mT @ flat
-    p, df = cp.p, cp.n - cp.p if reml else cp.n
+    p, df = cp.p, cp.df(reml)
     information = 0.5 * (RVR[..., :-1, :-1] + RVR[..., :-1, :-1].mT)
     root = np.linalg.cholesky(information)
     deviance = levels.log_det

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array, lower_factor, lower_root
 from bimixed.crossproducts import CrossProducts
+from bimixed.likelihood.factorization import factorize
 from bimixed.likelihood.information import average_information
 from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient, relative_factors
 from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
 from bimixed.likelihood.optimize import difference_hessian, newton_step
+from bimixed.likelihood.selected_inverse import SelectedInverse
 
 NEARLY_SINGULAR = 0.1
 """Scaled diagonals of T below this are looked at for directions that θ hides."""
@@ -194,13 +196,14 @@ class VariancePath:
             delta = delta + np.tril(delta, -1).T
             new = T.copy()
             for block in template.sub_blocks():
-                half = T[block, block]
-                if not delta[block, block].any():  # not identified, or nowhere to go
+                used = block.start + np.flatnonzero(np.diag(T)[block])  # the others aren't identified
+                own = np.ix_(used, used)
+                if not delta[own].any():
                     continue
-                inverse = np.linalg.inv(half)
-                values, vectors = np.linalg.eigh(inverse @ delta[block, block] @ inverse.T)
+                inverse = np.linalg.inv(T[own])
+                values, vectors = np.linalg.eigh(inverse @ delta[own] @ inverse.T)
                 shares = np.clip(1.0 + length * values, LEAST_SHARE, None)
-                new[block, block] = lower_root(half @ (vectors * np.sqrt(shares)))
+                new[own] = lower_root(T[own] @ (vectors * np.sqrt(shares)))
             moved.append(new)
             start += template.n_theta
         return self.problem.coordinates(self.problem.theta_of(moved))
@@ -262,6 +265,11 @@ class At:
     def conditional(self, place: int) -> Array:
         """Covariance of each level's effects given y, β and θ, in units of σ², (L, K, K)."""
         raise NotImplementedError
+
+    @property
+    def absorbed_variance(self) -> Array:
+        """Variance of absorbed fixed effects given the others and θ, in units of σ², (L,)."""
+        return np.zeros(0)
 
     def full(self) -> tuple[Evaluation, Gradient]:
         """The general evaluation, with its factorization."""
@@ -336,8 +344,26 @@ class GeneralAt(At):
     def modes(self) -> list[Array]:
         return self.evaluation.ranef
 
+    @cached_property
+    def _given_fixef(self) -> SelectedInverse:
+        """Of the random effects alone, where fixed effects are absorbed."""
+        bare = self.problem.cp.bare
+        if bare is None or not self.problem.reml:
+            return self.slopes.inverse
+        return SelectedInverse(factorize(bare, self.T))
+
     def conditional(self, place: int) -> Array:
-        return self.slopes.inverse.P[place]
+        return self._given_fixef.P[place]
+
+    @property
+    def absorbed_variance(self) -> Array:
+        absorbed = self.problem.cp.basis.absorbed
+        if absorbed is None:
+            return np.zeros(0)
+        inverse = self.slopes.inverse
+        if not self.problem.reml:
+            inverse = SelectedInverse(self.evaluation.factorization)
+        return inverse.P[absorbed.place][:, 0, 0]
 
     def full(self) -> tuple[Evaluation, Gradient]:
         return self.evaluation, self.slopes

@@ -98,9 +98,9 @@ def _alone(prepared: Preparation, problem: Problem, theta: Array, y: Array, opti
     at = report.point
     if not isinstance(at, At) or fits_exactly(own, at):
         return _unfitted(problem)
-    cov = [at.sigma2 * T @ T.T for T in at.T]
+    cov = [at.sigma2 * T @ T.T for T, template in zip(at.T, cp.templates, strict=True) if not template.fixed]
     return Refits(
-        beta=cp.basis.coefficients(at.gamma)[None, :],
+        beta=cp.basis.coefficients(at.gamma, at.modes)[None, :],
         random_cov={place: c[None] for place, c in enumerate(cov)},
         sigma2=np.array([at.sigma2]),
         loglik=np.array([-0.5 * at.value]),
@@ -109,9 +109,9 @@ def _alone(prepared: Preparation, problem: Problem, theta: Array, y: Array, opti
 
 
 def _unfitted(problem: Problem) -> Refits:
-    sizes = [t.size for t in problem.cp.templates]
+    sizes = [t.size for t in problem.cp.templates if not t.fixed]
     return Refits(
-        beta=np.full((1, problem.cp.p), np.nan),
+        beta=np.full((1, problem.cp.rank), np.nan),
         random_cov={place: np.full((1, K, K), np.nan) for place, K in enumerate(sizes)},
         sigma2=np.array([np.nan]),
         loglik=np.array([np.nan]),
@@ -133,11 +133,12 @@ class _Batch:
         cp, design = prepared.empty, prepared.design
         (f,) = cp.chain
         e = responses if design.offset is None else responses - design.offset[:, None]
-        e = e if prepared.root is None else e * prepared.root[:, None]
-        coefficients = dense.product(prepared.Q.T, e)
-        e = e - dense.product(prepared.Q, coefficients)
-        again = dense.product(prepared.Q.T, e)  # as for one response
-        e = e - dense.product(prepared.Q, again)
+        fixed = prepared.fixed
+        e = e if fixed.root is None else e * fixed.root[:, None]
+        coefficients = dense.product(fixed.Q.T, e)
+        e = e - dense.product(fixed.Q, coefficients)
+        again = dense.product(fixed.Q.T, e)  # as for one response
+        e = e - dense.product(fixed.Q, again)
         R = e.shape[1]
         ZR = np.repeat(f.ZR[None], R, axis=0)
         codes, values = design.factors[0].codes, prepared.values[0]
@@ -149,7 +150,7 @@ class _Batch:
             ZR[:, :, a, -1] = sums.T
         RR = np.repeat(cp.RR[None], R, axis=0)
         RR[:, -1, -1] = np.sum(e * e, axis=0)
-        beta = dense.solve_upper(prepared.R, coefficients + again) if cp.p else coefficients
+        beta = dense.solve_upper(fixed.R, coefficients + again) if cp.p else coefficients
         return _Batch(cp, beta.T, ZR, RR)
 
     def at(self, theta: Array, which: Indices, reml: bool) -> OneFactorPoint:
@@ -172,7 +173,7 @@ def _together(
     good = np.flatnonzero(settled)
     if len(good):
         at = batch.at(found[good], good, problem.reml)
-        beta[good] = batch.beta_ols[good] + dense.solve_upper(prepared.R, at.gamma.T).T
+        beta[good] = batch.beta_ols[good] + dense.solve_upper(prepared.fixed.R, at.gamma.T).T
         cov[good] = at.sigma2[:, None, None] * (at.T @ at.T.mT)
         sigma2[good], loglik[good] = at.sigma2, -0.5 * at.deviance
     for k in np.flatnonzero(~settled):

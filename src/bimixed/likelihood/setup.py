@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bimixed.crossproducts import Preparation, prepare, root_weights
+from bimixed.crossproducts import Preparation, prepare
 from bimixed.design import Design
+from bimixed.fixed_basis import root_weights
 from bimixed.likelihood.coordinates import Coordinates, coordinates
-from bimixed.likelihood.identification import unidentified_coefficients
+from bimixed.likelihood.identification import taken_by_wide, unidentified_coefficients
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def set_up(design: Design, reml: bool) -> Setup:
     _, root = root_weights(design)
     own = coordinates(design, root, {})
     preparation = prepare(own.design(design))
-    unidentified = unidentified_coefficients(preparation.empty, own) if reml else {}
+    unidentified = unidentified_coefficients(preparation.empty, own, taken_by_wide(design)) if reml else {}
     if any(design.factors[place].n_coefficients > 1 for place in unidentified):
         # coefficients that are left out may not be mixed with others
         own = coordinates(design, root, unidentified)

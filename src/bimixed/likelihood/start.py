@@ -6,6 +6,8 @@ large levels from deciding everything. Solving these is a method of moments like
 enough to begin with. Covariates are of mean square 1 and uncorrelated.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -40,7 +42,7 @@ class _Equations:
     """Left and right sides of the moment equations; unknowns are the entries of H by place, then σ²."""
 
     def __init__(self, cp: CrossProducts):
-        self.cp = cp
+        self.cp = cp = _without_absorbed(cp)
         templates = cp.templates
         starts = np.cumsum([0, *(t.n_theta for t in templates)])
         self.here = [slice(starts[j], starts[j + 1]) for j in range(len(templates))]
@@ -106,6 +108,24 @@ class _Equations:
                 squares = f.C[:, a] ** 2
                 self.left[mine] += np.bincount(its, D[f.pairs.rows, a] * squares, minlength=size)
                 self.left[:, mine] += np.bincount(its, weight[f.pairs.columns] * squares, minlength=size)
+
+
+def _without_absorbed(cp: CrossProducts) -> CrossProducts:
+    """The random effects alone, with the same residuals."""
+    if cp.bare is None:
+        return cp
+    of_chain = {f.place: f.ZR[:, :, -1:] for f in cp.chain}
+    of_trailing = {t.place: cp.ZR[t.columns, -1:] for t in cp.trailing}
+    sizes = {f.place: (f.n_levels, f.template.size) for f in cp.chain}
+    sizes |= {t.place: (t.n_levels, t.template.size) for t in cp.trailing}
+    right = {place: ZR.reshape(*sizes[place], 1) for place, ZR in {**of_chain, **of_trailing}.items()}
+    parts = [right[t.place].reshape(-1, 1) for t in cp.bare.trailing]
+    return replace(
+        cp.bare,
+        chain=tuple(replace(f, ZR=right[f.place]) for f in cp.bare.chain),
+        ZR=np.concatenate(parts) if parts else cp.bare.ZR,
+        RR=cp.RR[-1:, -1:],
+    )
 
 
 def _solve(left: Array, right: Array) -> Array:

@@ -126,7 +126,7 @@ class DenseTrailing:
             full = dense.symmetric(np.tril(S))
             half = scale_trailing(cp.trailing, T, full, transpose=True)
             M = scale_trailing(cp.trailing, T, np.ascontiguousarray(half.T), transpose=True)
-        M[np.diag_indices_from(M)] += 1.0
+        M[np.diag_indices_from(M)] += _ridges(cp.trailing)
         return DenseTrailing(cp.trailing, T, S, dense.cholesky(M, overwrite=True))
 
     @property
@@ -202,7 +202,9 @@ class SparseTrailing:
     def of(cp: CrossProducts, analysis: Analysis, T: list[Array], S: Array) -> "SparseTrailing":
         """Factorize; S is on A's pattern."""
         M = scale_blocks(analysis, S, [T[f.place].T for f in cp.trailing], _kinds(cp.trailing))
-        M[analysis.A_starts[:-1]] += 1.0
+        ridges = np.empty(analysis.n_columns)
+        ridges[analysis.place] = _ridges(cp.trailing)
+        M[analysis.A_starts[:-1]] += ridges
         return SparseTrailing(cp.trailing, T, S, factorize(analysis, M))
 
     @property
@@ -267,6 +269,12 @@ class SparseTrailing:
     def weighted_inner(self, pairs: Pairs, values: Array, weights: Array) -> float:
         t = self.product(pairs, values)
         return float(np.sum(weights[pairs.rows] * t[:, 0] * values[:, 0]))
+
+
+def _ridges(factors: Sequence[TrailingFactor]) -> Array:
+    """What is added to the diagonal of Λ'SΛ, (q,)."""
+    sizes = [f.n_levels * f.template.size for f in factors]
+    return np.repeat([f.template.ridge for f in factors], sizes)
 
 
 def _kinds(factors: Sequence[TrailingFactor]) -> NDArray[np.intp]:

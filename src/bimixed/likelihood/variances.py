@@ -1,21 +1,19 @@
-"""Sampling uncertainty of variance parameters and of linear predictors, at the optimum."""
+"""Sampling uncertainty of variance parameters at the optimum."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
-from bimixed.design import Design, LevelRows, RandomRows
-from bimixed.likelihood.coordinates import Coordinates, transformed
-from bimixed.likelihood.objective import Evaluation, Gradient, relative_factors
+from bimixed.design import Design
+from bimixed.likelihood.coordinates import Coordinates
+from bimixed.likelihood.objective import relative_factors
 from bimixed.results.records import VarianceParameters, VarianceScales
 
-CHUNK = 4_000_000
 FLAT_CURVATURE = 1e-8
 """Eigenvalues of the unit-diagonal Hessian below this belong to directions the data don't determine."""
 
@@ -192,78 +190,3 @@ class VarianceUncertainty:
             with np.errstate(invalid="ignore"):
                 jacobian[:, i] = (values(up, shift) - values(down, -shift)) / (2.0 * h)
         return jacobian
-
-
-@dataclass(frozen=True)
-class LinearPredictorVariance:
-    """Variance of x'β̂ + z'b̂ as a predictor of x'β + z'b, given θ (Henderson 1975).
-
-    σ²[(x − B_x'z)'(X'V⁻¹X)⁻¹(x − B_x'z) + z'Pz] with B_x = HZ'V⁻¹X; the second part is what remains
-    unknown of b when β is known.
-
-    Attributes
-    ----------
-    design : Design
-        As specified.
-    coordinates : Coordinates
-        Those of the evaluation.
-    full : callable
-        Gives the evaluation at the optimum; called when first needed.
-    """
-
-    design: Design
-    coordinates: Coordinates
-    cp: CrossProducts
-    full: Callable[[], tuple[Evaluation, Gradient]]
-
-    @cached_property
-    def _at(self) -> tuple[Evaluation, Gradient]:
-        return self.full()
-
-    @property
-    def evaluation(self) -> Evaluation:
-        return self._at[0]
-
-    def __call__(self, X: Array, known: Mapping[str, RandomRows]) -> Array:
-        """Variances of the rows; X is (m, rank), known has the levels of the included groups."""
-        x = np.linalg.solve(self.cp.basis.R.T, X.T) if self.cp.p else np.zeros((0, len(X)))
-        rows: dict[int, RandomRows] = {}
-        for place, factor in enumerate(self.design.factors):
-            if factor.key not in known:
-                continue
-            rows[place] = transformed(known[factor.key], self.coordinates.M[place])
-            Bx = self.evaluation.B[place][:, :, :-1]
-            if self.cp.p:
-                x = x - rows[place].times(Bx).T
-        of_fixef = np.einsum("pm,pm->m", x, np.linalg.solve(self.evaluation.information, x))
-        return self.evaluation.sigma2 * (of_fixef + self._random_part(rows, len(X)))
-
-    def _random_part(self, rows: Mapping[int, RandomRows], m: int) -> Array:
-        """z'Pz: from the blocks of P for one level, by solving for z where rows have several."""
-        if not rows:
-            return np.zeros(m)
-        if len(rows) == 1:
-            ((place, levels),) = rows.items()
-            if isinstance(levels, LevelRows):
-                P = self._at[1].inverse.P[place][np.maximum(levels.codes, 0)]
-                values = np.where(levels.codes[:, None] >= 0, levels.values, 0.0)
-                return np.einsum("ma,mab,mb->m", values, P, values)
-        matrices = {place: levels.matrix() for place, levels in rows.items()}
-        out = np.empty(m)
-        size = sum(f.n_levels * f.n_coefficients for f in self.design.factors)
-        step = max(1, CHUNK // size)
-        for first in range(0, m, step):
-            last = min(first + step, m)
-            out[first:last] = self._solved({p: Z[first:last] for p, Z in matrices.items()}, last - first)
-        return out
-
-    def _solved(self, rows: Mapping[int, sp.csr_array], m: int) -> Array:
-        right: dict[int, Array] = {}
-        for place, factor in enumerate(self.design.factors):
-            shape = (factor.n_levels, factor.n_coefficients, m)
-            right[place] = rows[place].T.toarray().reshape(shape) if place in rows else np.zeros(shape)
-        trailing = np.zeros((self.cp.width, m))
-        for t in self.cp.trailing:
-            trailing[t.columns] = right[t.place].reshape(-1, m)
-        solution = self.evaluation.factorization.solve([right[f.place] for f in self.cp.chain], trailing)
-        return solution.squares

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,10 @@ class Estimates:
     ----------
     beta : (p,) array
         Fixed effects, all columns of X; NaN where a collinear column was dropped.
-    vcov : (p, p) array
-        Their covariance.
+    std_errors : (p,) array
+        Of the fixed effects.
+    vcov_of : callable
+        Their covariance (p, p), computed when first asked for.
     random_cov : mapping, group → (K, K) array
         Covariance of the coefficients of a level (absolute, in squared units of the response);
         NaN where it is not identified.
@@ -37,13 +40,19 @@ class Estimates:
     """
 
     beta: Array
-    vcov: Array
+    std_errors: Array
+    vcov_of: Callable[[], Array]
     random_cov: Mapping[str, Array]
     random_sd: Mapping[str, Array]
     random_corr: Mapping[str, Array]
     sigma: float
     ranef: Mapping[str, Array]
     ranef_sd: Mapping[str, Array]
+
+    @cached_property
+    def vcov(self) -> Array:
+        """Covariance of the fixed effects, (p, p)."""
+        return self.vcov_of()
 
 
 @dataclass(frozen=True)

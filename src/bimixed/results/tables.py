@@ -16,7 +16,7 @@ from bimixed.results.uncertainty import Uncertainty
 
 def fixef_table(design: Design, estimates: Estimates) -> pd.DataFrame:
     return pd.DataFrame(
-        {"estimate": estimates.beta, "std_error": np.sqrt(np.diag(estimates.vcov))},
+        {"estimate": estimates.beta, "std_error": estimates.std_errors},
         index=pd.Index(design.names, name="coefficient"),
     )
 

@@ -57,8 +57,8 @@ class NormalApproximation:
 
     Attributes
     ----------
-    beta, vcov : arrays
-        Fixed effects (p,) and covariance (p, p).
+    beta, std_errors : (p,) arrays
+        Fixed effects.
     sigma : float
     random_cov : mapping, group → (K, K) array
     variance_scales : callable
@@ -68,14 +68,14 @@ class NormalApproximation:
     """
 
     beta: Array
-    vcov: Array
+    std_errors: Array
     sigma: float
     random_cov: Mapping[str, Array]
     variance_scales: VarianceScalesOf
     linear_variance: LinearVariance
 
     def fixef_interval(self, level: float) -> Interval:
-        half = quantile(0.5 + level / 2.0) * np.sqrt(np.diag(self.vcov))
+        half = quantile(0.5 + level / 2.0) * self.std_errors
         return Interval(self.beta - half, self.beta + half)
 
     def variance_parameters(self) -> VarianceParameters:
