@@ -127,3 +127,61 @@ def test_responses_of_other_rows_are_refused(table):
     assert fit.refit_many(ys)["converged"].all()
     with pytest.raises(bm.DataError, match="index"):
         fit.refit_many(ys.sample(frac=1.0, random_state=1))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refits_at_the_boundary_are_marked(case, table):
+    """As the fit of that response alone says, for responses with and without variation between groups."""
+    formula, kwargs = CASES[case]
+    fit = bm.ModelSpec(formula, table, **kwargs).fit()
+    rng = np.random.default_rng(3)
+    ys = np.column_stack(
+        [table["y"].to_numpy()[:, None] + rng.normal(size=(240, 4)), rng.normal(size=(240, 6))]
+    )
+    singular = fit.refit_many(ys)["singular"]
+    assert singular.dtype == bool
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.BimixedWarning)
+        assert singular.tolist() == [fit.refit(y).diagnostics.singular for y in ys.T]
+    assert 0 < singular.sum() < 10
+
+
+@pytest.mark.parametrize("far", [0.0, 2e3, 2e5])
+def test_the_boundary_is_seen_whatever_the_covariates_origin(far, table):
+    data = table.assign(x=table["x"] + far)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.BimixedWarning)
+        fit = bm.ModelSpec("y ~ x + (x | g)", data).fit()
+        rng = np.random.default_rng(5)
+        slopes = rng.normal(size=15)[data["g"]] * table["x"].to_numpy()
+        ys = rng.normal(size=(240, 8)) + np.outer(slopes, np.arange(8) / 4)
+        expected = [fit.refit(y).diagnostics.singular for y in ys.T]
+    assert fit.refit_many(ys)["singular"].tolist() == expected
+    assert True in expected
+    assert False in expected
+
+
+def test_quantiles_of_the_estimates(table):
+    fit = bm.ModelSpec("y ~ x + (x | g)", table).fit()
+    ys = table["y"].to_numpy()[:, None] + np.random.default_rng(0).normal(size=(240, 30))
+    many = fit.refit_many(ys)
+    limits = many.select_dtypes(float).quantile([0.025, 0.975])
+    assert limits.columns.tolist() == ["loglik", *fit.conf_int().index]
+    assert (limits.loc[0.025] < limits.loc[0.975]).all()
+
+
+def test_what_the_design_doesn_t_identify_is_nan_in_refits_too(table):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.BimixedWarning)
+        fit = bm.ModelSpec("y ~ C(g) + (1 | g) + (1 | h)", table).fit()
+        many = fit.refit_many(table["y"].to_numpy()[:, None] + np.random.default_rng(0).normal(size=(240, 2)))
+        alone = fit.refit(table["y"])
+    assert many["sd_g[Intercept]"].isna().all()
+    assert many["sd_h[Intercept]"].notna().all()
+    assert np.isnan(alone.varcorr["sd"][0])
+
+
+def test_a_coefficient_named_like_a_report_is_told(table):
+    fit = bm.ModelSpec("y ~ singular + (1 | g)", table.rename(columns={"x": "singular"})).fit()
+    with pytest.raises(bm.DataError, match="'singular' has the name"):
+        fit.refit_many(table[["y"]].to_numpy())

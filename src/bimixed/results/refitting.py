@@ -8,8 +8,8 @@ import pandas as pd
 
 from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
-from bimixed.results import tables
-from bimixed.results.records import Refitter
+from bimixed.results.records import Estimates, Refitter
+from bimixed.results.refits import refits_table
 
 if TYPE_CHECKING:
     from bimixed.results.result import MixedModelResult
@@ -19,6 +19,7 @@ class Refitting:
     """What a result knows of refitting; part of :class:`MixedModelResult`."""
 
     design: Design
+    estimates: Estimates
     refitter: Refitter | None
 
     def refit(self, y: Any) -> "MixedModelResult":
@@ -73,8 +74,11 @@ class Refitting:
         Returns
         -------
         pandas.DataFrame
-            One row for each response: ``loglik``, ``converged``, and the estimates named as in
-            :meth:`conf_int` (fixed effects, sds, correlations, sigma). A correlation with an sd of 0 is NaN.
+            One row for each response: ``loglik``, ``converged`` and ``singular`` (bool; whether a
+            direction of the random effects has no variance), and the estimates named as in
+            :meth:`conf_int` (fixed effects, sds, correlations, sigma). A correlation with an sd of 0 is NaN,
+            as is what the design doesn't identify, and everything of a response that can't be fitted.
+            pandas has no quantiles of bools: ``select_dtypes(float)`` takes the others.
 
         Raises
         ------
@@ -92,6 +96,10 @@ class Refitting:
         >>> table = fit.refit_many(ys)
         >>> bool(abs(table["Days"].mean() - fit.fixef.loc["Days", "estimate"]) < 0.2)
         True
+        >>> int(table["singular"].sum())  # refits at the boundary
+        0
+        >>> table.select_dtypes(float).quantile([0.025, 0.975]).shape
+        (2, 5)
         """
         refitter = self._refitter("refit_many")
         if isinstance(responses, pd.DataFrame) and not responses.index.equals(self.design.index):
@@ -111,7 +119,8 @@ class Refitting:
                 f"responses have shape {values.shape}; give finite values with {self.design.n} rows, one for "
                 "each row used, and a column for each response."
             )
-        return tables.refits_table(self.design, refitter.many(values), refitter.weight_scale)
+        found = refitter.many(values)
+        return refits_table(self.design, found, refitter.weight_scale, self.estimates.random_cov)
 
     def _refitter(self, name: str) -> Refitter:
         if self.refitter is None:

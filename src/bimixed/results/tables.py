@@ -1,16 +1,13 @@
 """Labelled tables of a result: arrays in, data frames out."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import DataError
 from bimixed.results.normal import two_sided_p
-from bimixed.results.records import Estimates, Refits
+from bimixed.results.records import Estimates
 from bimixed.results.uncertainty import Uncertainty
 
 
@@ -99,24 +96,6 @@ def interval_table(design: Design, uncertainty: Uncertainty, level: float) -> pd
 def check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
         raise DataError(f"level is {level}; it is a probability such as 0.95.")
-
-
-def refits_table(design: Design, refits: Refits, weight_scale: float) -> pd.DataFrame:
-    """Estimates of many responses, a row each."""
-    columns: dict[str, NDArray[Any]] = {"loglik": refits.loglik, "converged": refits.converged}
-    kept = dict(zip(design.kept.tolist(), refits.beta.T, strict=True))
-    missing = np.full(len(refits.loglik), np.nan)
-    columns |= {name: kept.get(j, missing) for j, name in enumerate(design.names)}
-    for place, f in enumerate(design.factors):
-        cov = refits.random_cov[place]
-        sd = np.sqrt(np.einsum("rkk->rk", cov))
-        columns |= {f"sd_{f.key}[{name}]": sd[:, k] for k, name in enumerate(f.names)}
-        for i, j in f.template.correlated_pairs():
-            product = sd[:, i] * sd[:, j]
-            corr = np.where(product > 0, cov[:, i, j] / np.where(product > 0, product, 1.0), np.nan)
-            columns[f"corr_{f.key}[{f.names[i]},{f.names[j]}]"] = np.clip(corr, -1.0, 1.0)
-    columns["sigma"] = np.sqrt(refits.sigma2 * weight_scale)
-    return pd.DataFrame(columns)
 
 
 def variance_table(uncertainty: Uncertainty) -> pd.DataFrame:
