@@ -4,10 +4,11 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bimixed as bm
-from bimixed.vocabulary import _FIT, _PREDICT, _SPECIFICATION
+from bimixed.vocabulary import _FIT, _PREDICT, _REFIT, _SPECIFICATION
 
 DOCS = Path(__file__).parent.parent / "docs"
 sys.path.insert(0, str(DOCS / "tables"))
@@ -51,6 +52,67 @@ def test_arguments_of_other_fits_are_translated(name):
 def test_arguments_of_other_predicts_are_translated(name):
     with pytest.raises(bm.ArgumentError, match=f"{name}="):
         wrong_inputs.fitted().predict(**{name: 5})
+
+
+@pytest.mark.parametrize("name", _REFIT)
+@pytest.mark.parametrize("where", ["refit", "refit_many"])
+def test_arguments_of_bootstraps_are_translated(where, name):
+    with pytest.raises(bm.ArgumentError, match=f"{where} has no {name}=") as caught:
+        getattr(wrong_inputs.fitted(), where)(**{name: 5})
+    assert "{" not in str(caught.value)
+
+
+def test_bootstraps_are_told_what_simulates():
+    fit = wrong_inputs.fitted()
+    with pytest.raises(bm.ArgumentError, match=r"refit_many\(spec\.simulate\(.*random_seed=7\)\)"):
+        fit.refit_many(random_seed=7)
+    for name, line in (("simulate", "write fit.spec.simulate("), ("bootstrap", "write fit.refit_many(")):
+        assert not hasattr(fit, name)
+        with pytest.raises(AttributeError, match=re.escape(line)) as caught:
+            getattr(fit, name)
+        written = str(caught.value).split("write ")[1].removesuffix(".").replace("n=1000", "n=2")
+        assert len(eval(written, {"fit": fit})) in (2, fit.nobs)
+        with pytest.raises(AttributeError, match="write "):
+            getattr(bm, name)
+    with pytest.raises(bm.ArgumentError, match=r"random_cov and sigma.*fit\.random_cov, fit\.sigma"):
+        fit.spec.simulate(fit, n=3)
+
+
+def test_responses_that_are_none_are_told():
+    fit = wrong_inputs.fitted()
+    y = fit.spec.design.y
+    for bad in ("text", fit, {"a": 1}, list("abc")):
+        with pytest.raises(bm.DataError, match=r"y is a .* give 180 finite values"):
+            fit.refit(bad)
+    with pytest.raises(bm.DataError, match=r"responses is a generator .* 180 rows"):
+        fit.refit_many(y for _ in range(3))
+    with pytest.raises(bm.DataError, match=r"responses\.T"):
+        fit.refit_many([y, y])
+    with pytest.raises(bm.DataError, match="use refit_many"):
+        fit.refit(np.column_stack([y, y]))
+    for call in (fit.refit, fit.refit_many):
+        with pytest.raises(bm.ArgumentError, match="write fit"):
+            call()
+
+
+def test_starts_that_are_no_theta_are_told():
+    fit = wrong_inputs.fitted()
+    spec = fit.spec
+    cases = [
+        (fit, r"start=fit\.theta"),
+        ({"x": [1.0]}, "misses 'Subject'"),
+        ({}, "misses 'Subject'"),
+        ({**fit.theta, "x": [1.0]}, "'x', which is no group"),
+        ({"Subject": [1.0, 2.0]}, "give 1 values"),
+        ({"Subject": "a"}, r"start\['Subject'\] is a str"),
+        ("a", "start is a str"),
+        (spec, r"result\.theta"),
+        (1.0, r"result\.theta"),
+    ]
+    for start, words in cases:
+        with pytest.raises(bm.FitError, match=words):
+            spec.fit(start=start)
+    assert spec.fit(start={"Subject": 1.0}).loglik == pytest.approx(fit.loglik, abs=1e-8)
 
 
 def test_a_misspelt_argument_gets_a_suggestion():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import BimixedWarning, FitError
 from bimixed.likelihood.fit import fit_likelihood
@@ -44,16 +45,51 @@ def fit_design(
     _refuse_other_engines(name, arguments, defaults)
     if name == "nuts":
         return _by_nuts(design, priors(), arguments)
-    start = arguments["start"]
-    if isinstance(start, Mapping):
-        start = np.concatenate([start[f.key] for f in design.factors])
     return fit_likelihood(
         design,
         reml=name == "reml",
         optimizer=arguments["optimizer"],
-        start=start,
+        start=_start(design, arguments["start"]),
         progress=bool(arguments["progress"]),
     )
+
+
+def _start(design: Design, given: Any) -> Array | None:
+    """θ of all groups, one after the other, from what was given as ``start``."""
+    if given is None:
+        return None
+    if isinstance(given, MixedModelResult):
+        raise FitError("start is a result; give its theta: spec.fit(start=fit.theta).")
+    if not isinstance(given, Mapping):
+        return _theta("start", given)
+    keys = [f.key for f in design.factors]
+    for key in [*keys, *given]:
+        if key not in given or key not in keys:
+            what = f"misses {key!r}" if key in keys else f"has {key!r}, which is no group of the model"
+            raise FitError(
+                f"start {what}; give theta for each of {', '.join(keys)}, as result.theta does, or leave "
+                "start out."
+            )
+    parts = []
+    for f in design.factors:
+        part = np.atleast_1d(_theta(f"start[{f.key!r}]", given[f.key]))
+        if part.shape != (f.template.n_theta,):
+            raise FitError(
+                f"start[{f.key!r}] has shape {part.shape}; give {f.template.n_theta} values of theta, the "
+                f"lower triangle of the relative factor of {', '.join(f.names)} as in result.theta."
+            )
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def _theta(name: str, given: Any) -> Array:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise FitError(
+            f"{name} is a {type(given).__name__} that can't be read as numbers; give values of theta "
+            "such as result.theta, or leave start out."
+        ) from error
 
 
 def _by_nuts(design: Design, priors: Priors, given: Mapping[str, Any]) -> MixedModelResult:

@@ -11,7 +11,7 @@ from bimixed.equation import equation
 from bimixed.formula import RandomTerm
 from bimixed.priors import Prior, Priors, resolve_priors
 from bimixed.simulation import simulate
-from bimixed.vocabulary import refuse_unknown
+from bimixed.vocabulary import refuse_incomplete_simulation
 
 
 class Specification:
@@ -94,9 +94,9 @@ class Specification:
 
     def simulate(
         self,
-        fixef: Any,
-        random_cov: Any,
-        sigma: float,
+        fixef: Any = None,
+        random_cov: Any = None,
+        sigma: Any = None,
         n: int = 1,
         random_seed: int | None = None,
         **unknown: Any,
@@ -105,8 +105,8 @@ class Specification:
 
         Parameters
         ----------
-        fixef : mapping or array
-            Fixed effects, by name or in the order of ``spec.fixed`` without dropped columns.
+        fixef : mapping, table or array
+            Fixed effects, ``fit.fixef``, by name or in the order of ``spec.fixed`` without dropped columns.
         random_cov : mapping
             Group → (K, K) covariance matrix of its coefficients, or one variance; absolute, not
             relative to sigma.
@@ -125,6 +125,8 @@ class Specification:
         ------
         DataError
             Where a parameter is missing, unknown or impossible.
+        ArgumentError
+            Where one of the three isn't given.
 
         Examples
         --------
@@ -133,7 +135,7 @@ class Specification:
         >>> spec.simulate({"Intercept": 250, "Days": 10}, {"Subject": 900}, 25, n=3, random_seed=1).shape
         (180, 3)
         """
-        refuse_unknown("simulate", unknown, ("fixef", "random_cov", "sigma", "n", "random_seed"))
+        refuse_incomplete_simulation(fixef, random_cov, sigma, unknown)
         return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
 
     def __str__(self) -> str:

@@ -43,6 +43,7 @@ FIT = (
     "progress",
 )
 PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed")
+SIMULATE = ("fixef", "random_cov", "sigma", "n", "random_seed")
 
 
 def refuse_foreign_specification(
@@ -111,6 +112,27 @@ def refuse_foreign_predict(unknown: Mapping[str, Any]) -> None:
     """Explain arguments of other packages' predict."""
     for name, value in unknown.items():
         raise ArgumentError(_advice(name, value, _PREDICT, PREDICT, "predict"))
+
+
+def refuse_foreign_refit(where: str, known: str, unknown: Mapping[str, Any]) -> None:
+    """Explain arguments of functions that simulate or bootstrap, and what belongs to a specification."""
+    for name, value in unknown.items():
+        raise ArgumentError(_advice(name, value, _REFIT, (known,), where))
+
+
+def refuse_incomplete_simulation(fixef: Any, random_cov: Any, sigma: Any, unknown: Mapping[str, Any]) -> None:
+    """Explain a simulation without its parameters; a result has them."""
+    refuse_unknown("simulate", unknown, SIMULATE)
+    missing = [
+        name
+        for name, value in (("fixef", fixef), ("random_cov", random_cov), ("sigma", sigma))
+        if value is None
+    ]
+    if missing:
+        raise ArgumentError(
+            f"simulate needs {' and '.join(missing)}. Give numbers, or those of a fit: "
+            "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)."
+        )
 
 
 def _groups_translated(formula: str, given: Mapping[str, Any]) -> str:
@@ -221,6 +243,30 @@ _PREDICT = {
     "kind": "Write interval='confidence' for the mean and interval='prediction' for a new response.",
     "alpha": "Write fit.predict(new_data, interval='confidence', level=1 - alpha) (alpha given: {value}).",
 }
+_SIMULATED = "Responses are given, and spec.simulate makes them: write fit.refit_many(spec.simulate("
+_NEW_SPEC = "A refit keeps all but the response; write"
+_REFIT = {
+    **dict.fromkeys(
+        ("random_seed", "seed"),
+        _SIMULATED + "fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed={value})).",
+    ),
+    **dict.fromkeys(
+        ("n", "nsim", "n_sim", "n_boot"),
+        _SIMULATED + "fit.fixef, fit.random_cov, fit.sigma, n={value}, random_seed=1)).",
+    ),
+    **dict.fromkeys(("data", "new_data", "newdata"), f"{_NEW_SPEC} spec.update(data=...).fit()."),
+    "formula": f"{_NEW_SPEC} spec.update({{value!r}}).fit().",
+    **dict.fromkeys(
+        ("weights", "offset"), f"{_NEW_SPEC} a new ModelSpec, of which weights and offset are arguments."
+    ),
+    "method": f"{_NEW_SPEC} fit.spec.fit({{value!r}}).refit_many(ys) for another method.",
+    **dict.fromkeys(
+        ("start", "optimizer"), "Leave it out: a refit starts where the fit ended, and uses its optimiser."
+    ),
+    **dict.fromkeys(
+        ("workers", "cores", "progress"), "Leave it out: responses are fitted together, on one core."
+    ),
+}
 
 RESULT_NAMES = {
     "params": "fixef['estimate']",
@@ -243,6 +289,8 @@ RESULT_NAMES = {
     "logLik": "loglik",
     "AIC": "aic",
     "BIC": "bic",
+    "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
+    "bootstrap": "refit_many(fit.spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
 }
 """Attributes of other packages' results → ours."""
 MODULE_NAMES = {
@@ -251,5 +299,8 @@ MODULE_NAMES = {
     "MixedLM": "ModelSpec.from_arrays(endog, exog, groups).fit()",
     "Model": "ModelSpec('y ~ x + (1 | g)', data).fit('nuts')",
     "from_formula": "ModelSpec.from_groups('y ~ x', data, groups='g')",
+    "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
+    "bootstrap": "fit.refit_many(spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
+    "bootMer": "fit.refit_many(spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
 }
 """Functions of other packages → ours."""

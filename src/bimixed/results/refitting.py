@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bimixed.covariance import Array
 from bimixed.design import Design
-from bimixed.exceptions import DataError, UnavailableError
+from bimixed.exceptions import ArgumentError, DataError, UnavailableError
 from bimixed.results.records import Estimates, Refitter
 from bimixed.results.refits import refits_table
+from bimixed.vocabulary import refuse_foreign_refit
 
 if TYPE_CHECKING:
     from bimixed.results.result import MixedModelResult
@@ -22,7 +24,7 @@ class Refitting:
     estimates: Estimates
     refitter: Refitter | None
 
-    def refit(self, y: Any) -> "MixedModelResult":
+    def refit(self, y: Any = None, **unknown: Any) -> "MixedModelResult":
         """Fit the same model to another response, with everything reused that doesn't depend on it.
 
         Parameters
@@ -39,7 +41,9 @@ class Refitting:
         Raises
         ------
         DataError
-            If y has another shape or index, or values that are missing or infinite.
+            If y has another shape or index, or values that are missing, infinite or no numbers.
+        ArgumentError
+            For any other argument.
         UnavailableError
             For draws; use ``spec.update(data=...)``.
 
@@ -52,18 +56,26 @@ class Refitting:
         2.0
         """
         refitter = self._refitter("refit")
+        refuse_foreign_refit("refit", "y", unknown)
         if isinstance(y, pd.Series) and not y.index.equals(self.design.index):
             raise DataError(
                 "The index of y is not that of the rows used (fit.fitted.index); give y[fit.fitted.index]."
             )
-        values = np.asarray(y, dtype=np.float64)
-        if values.shape != (self.design.n,) or not np.isfinite(values).all():
+        values = self._numbers("refit", "y", y)
+        if values.shape != (self.design.n,):
+            many = "; for a response in each column use refit_many" if values.ndim == 2 else ""
             raise DataError(
-                f"y has shape {values.shape}; give {self.design.n} finite values, one for each row used."
+                f"y has shape {values.shape}; give {self.design.n} finite values, one for each row "
+                f"used{many}."
+            )
+        if not np.isfinite(values).all():
+            raise DataError(
+                f"y has values that are missing or infinite; give {self.design.n} finite values, one for "
+                "each row used."
             )
         return refitter.one(replace(self.design, y=values))
 
-    def refit_many(self, responses: Any) -> pd.DataFrame:
+    def refit_many(self, responses: Any = None, **unknown: Any) -> pd.DataFrame:
         """Fit the same model to many responses, as a bootstrap or a simulation study does.
 
         Parameters
@@ -83,7 +95,9 @@ class Refitting:
         Raises
         ------
         DataError
-            If the responses have another number of rows, or values that are missing or infinite.
+            If the responses have another number of rows, or values that are missing, infinite or no numbers.
+        ArgumentError
+            For any other argument.
         UnavailableError
             For draws.
 
@@ -102,12 +116,13 @@ class Refitting:
         (2, 5)
         """
         refitter = self._refitter("refit_many")
+        refuse_foreign_refit("refit_many", "responses", unknown)
         if isinstance(responses, pd.DataFrame) and not responses.index.equals(self.design.index):
             raise DataError(
                 "The index of the responses is not that of the rows used (fit.fitted.index); give "
                 "responses.loc[fit.fitted.index], or their values (.to_numpy()) if they are in that order."
             )
-        values = np.asarray(responses, dtype=np.float64)
+        values = self._numbers("refit_many", "responses", responses)
         if values.shape[:1] == (self.design.n,) and values.ndim == 2 and not np.isfinite(values).all():
             bad = np.flatnonzero(~np.isfinite(values).all(axis=0))
             raise DataError(
@@ -115,12 +130,32 @@ class Refitting:
                 f"for each of the {self.design.n} rows used."
             )
         if values.ndim != 2 or len(values) != self.design.n or values.shape[1] == 0:
+            turned = values.ndim == 2 and values.shape[1] == self.design.n
+            hint = " (turn them: responses.T)" if turned else ""
             raise DataError(
                 f"responses have shape {values.shape}; give finite values with {self.design.n} rows, one for "
-                "each row used, and a column for each response."
+                f"each row used, and a column for each response{hint}."
             )
         found = refitter.many(values)
         return refits_table(self.design, found, refitter.weight_scale, self.estimates.random_cov)
+
+    def _numbers(self, where: str, argument: str, given: Any) -> Array:
+        """What was given as an array of floats."""
+        one = where == "refit"
+        form = f"{self.design.n} finite values" if one else f"an array or DataFrame with {self.design.n} rows"
+        column = "" if one else ", and a column for each response, as spec.simulate(...) makes them"
+        if given is None:
+            raise ArgumentError(
+                f"{where} needs {argument}: write fit.{where}({argument}) with {form}, one for each row "
+                f"used{column}."
+            )
+        try:
+            return np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{argument} is a {type(given).__name__} that can't be read as numbers; give {form}, one for "
+                f"each row used{column}."
+            ) from error
 
     def _refitter(self, name: str) -> Refitter:
         if self.refitter is None:
