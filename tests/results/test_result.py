@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -130,3 +131,27 @@ def test_units_of_a_covariate_change_only_units(sleep, scale):
     assert fit.loglik == pytest.approx(base.loglik - np.log(scale), abs=1e-6)
     assert fit.varcorr["sd"][1] * scale == pytest.approx(base.varcorr["sd"][1], rel=1e-5)
     assert fit.diagnostics.ok
+
+
+def test_diagnostics_show_what_applies(sleep, radon_nuts):
+    reml = repr(sleep.fit().diagnostics)
+    assert reml.startswith("Diagnostics: ok\n  converged      True\n  singular       False\n")
+    assert "elimination    by_level={'Subject': 18}" in reml
+    assert "None" not in reml
+    assert "rhat" not in reml
+    nuts = repr(radon_nuts.diagnostics)
+    assert "rhat_max" in nuts
+    assert "None" not in nuts
+    assert "singular" not in nuts.split("*")[0]
+    assert "evaluations" not in nuts
+    for diagnostics, text in ((sleep.fit().diagnostics, reml), (radon_nuts.diagnostics, nuts)):
+        assert text.count("\n* ") == len(diagnostics.messages)
+
+
+def test_the_readme_explains_the_elimination():
+    """Every key that a fit of any structure tells."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    data = bm.load_dataset("sleepstudy")
+    for formula in ("Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (1 | Subject) + (1 | Days)"):
+        for key in bm.ModelSpec(formula, data).fit().diagnostics.details["elimination"]:
+            assert f"| `{key}` |" in readme

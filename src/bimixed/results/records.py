@@ -1,5 +1,6 @@
 """The plain records that a backend hands over."""
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,9 +98,9 @@ class Refits:
     converged: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnostics:
-    """How a fit went.
+    """How a fit went; printed without what the method doesn't have.
 
     Attributes
     ----------
@@ -120,8 +121,24 @@ class Diagnostics:
     pareto_k : float or None
         Of importance sampling.
     details : mapping
-        More of the method's own; for likelihood fits ``elimination``, how the random effects are
-        eliminated (which groups level by level, what is dense or sparse).
+        More of the method's own. Likelihood fits: ``elimination``, a mapping that tells how the random
+        effects are eliminated (``by_level``, ``trailing``, ``trailing_columns``, ``couplings``,
+        ``factor_entries``, ``core_columns``, ``compiled``; the README explains them). Draws: ``form``
+        and ``parameterization`` of each group.
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2")).fit()
+    >>> fit.diagnostics  # doctest: +ELLIPSIS
+    Diagnostics: see the messages
+      converged      True
+      singular       True
+      n_evaluations  ...
+      seconds        ...
+      elimination    by_level={'Batch': 6}, trailing='none', compiled=False
+    * Singular fit: the estimated variance of 'Intercept' between levels of Batch is 0 (the data show no
+      more variation between them than chance). ...
     """
 
     ok: bool
@@ -136,6 +153,26 @@ class Diagnostics:
     divergences: int | None = None
     pareto_k: float | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        names = ("converged", "singular", "n_evaluations", *_OF_DRAWS, "seconds")
+        facts = {name: getattr(self, name) for name in names}
+        shown = {name: _shown(value) for name, value in facts.items() if value is not None}
+        shown |= {name: _shown(value) for name, value in self.details.items()}
+        width = max(map(len, shown))
+        lines = [f"  {name:<{width}}  {value}" for name, value in shown.items()]
+        messages = [textwrap.fill(f"* {message}", 100, subsequent_indent="  ") for message in self.messages]
+        state = "ok" if self.ok else "see the messages" if messages else "not ok"
+        return "\n".join([f"Diagnostics: {state}", *lines, *messages])
+
+
+_OF_DRAWS = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "pareto_k")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={part!r}" for key, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
