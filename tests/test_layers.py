@@ -15,6 +15,7 @@ LAYERS = [
     "_version",
     "exceptions",
     "vocabulary",
+    "shortening",
     "formula",
     "blocked",
     "dense",

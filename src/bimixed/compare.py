@@ -15,6 +15,7 @@ from bimixed.exceptions import BimixedError, DataError
 from bimixed.likelihood.small import sum_by
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary, rows_used
+from bimixed.shortening import MANY, short_formula
 from bimixed.verdicts import agreement_table, overall
 
 
@@ -188,16 +189,20 @@ class Comparison:
             self.verdict,
         ]
         flagged = self.agreement
-        for name, row in flagged[flagged["verdict"] != "agrees"].iterrows():
+        flagged = flagged[flagged["verdict"] != "agrees"]
+        for name, row in flagged[:MANY].iterrows():
             notes.append(f"{name} ({row['difference_sd']:+.2f}), {row['verdict']}: {row['reason']}")
+        if len(flagged) > MANY:
+            notes.append(f"… and {len(flagged) - MANY} more; comparison.agreement has all.")
         for name, r in zip(self.names, self.results, strict=True):
             notes += [f"{name}: {message}" for message in r.diagnostics.messages]
         return Summary(
             title=f"{METHODS[self.results[0].method]} and {METHODS[self.results[1].method]} "
-            f"of {result.formula}",
+            f"of {short_formula(result.formula)}",
             facts=tuple(facts),
             sections=tuple(sections),
             notes=tuple(notes),
+            whole=("comparison.fixef", "comparison.varcorr", "comparison.shrinkage"),
         )
 
     def plot(self) -> Any:

@@ -5,6 +5,7 @@ import textwrap
 from dataclasses import dataclass
 
 from bimixed.design import Design, notices
+from bimixed.shortening import MANY, short_formula
 
 HEAD = ("kind", "group", "columns", "levels", "parameters")
 WIDTH = 60
@@ -18,14 +19,14 @@ class Description:
     Attributes
     ----------
     title : str
-        The formula.
+        The formula, without its middle where it has many terms.
     rows : str
         Rows used and left out.
     lines : tuple of (kind, group, columns, levels, parameters)
         One for the fixed part and one for each random term; parameters counts coefficients of the
         fixed part and covariance parameters of the others.
     notes : tuple of str
-        Weights and offset.
+        Weights and offset, and where to find what is cut.
     noticed : tuple of str
         What should be known before fitting.
     """
@@ -79,7 +80,15 @@ def describe(design: Design) -> Description:
         notes.append(f"weights: {design.weights_column or 'given'}")
     if design.offset is not None:
         notes.append("offset: added to the linear predictor")
-    return Description(design.formula.text, rows_told(design), tuple(lines), tuple(notes), notices(design))
+    title = short_formula(design.formula.text)
+    if len(design.names) > MANY:
+        notes.append(
+            f"{len(design.names)} columns of fixed effects: spec.fixed has their names, "
+            "spec.design.X their values"
+        )
+    if title != design.formula.text:
+        notes.append("formula cut: spec.formula has all of it")
+    return Description(title, rows_told(design), tuple(lines), tuple(notes), notices(design))
 
 
 def rows_told(design: Design) -> str:

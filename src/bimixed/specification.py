@@ -10,6 +10,7 @@ from bimixed.design import Design, notices
 from bimixed.equation import equation
 from bimixed.formula import RandomTerm
 from bimixed.priors import Prior, Priors, resolve_priors
+from bimixed.shortening import short_formula
 from bimixed.simulation import simulate
 from bimixed.vocabulary import refuse_incomplete_simulation
 
@@ -145,4 +146,4 @@ class Specification:
         return describe(self.design)._repr_html_()
 
     def __repr__(self) -> str:
-        return f"ModelSpec({self.formula!r}, {self.design.n} rows)"
+        return f"ModelSpec({short_formula(self.formula)!r}, {self.design.n} rows)"

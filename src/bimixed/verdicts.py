@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bimixed.shortening import listed
+
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
 
@@ -110,7 +112,7 @@ def overall(comparison: "Comparison") -> str:
     singular = [
         name for name, r in zip(comparison.names, comparison.results, strict=True) if r.diagnostics.singular
     ]
-    words = f"Suspicious: {', '.join(map(str, bad))}. " if bad else "The two fits agree. "
+    words = f"Suspicious: {listed(bad)}. " if bad else "The two fits agree. "
     if expected and not bad:
         plural = "s" if expected > 1 else ""
         words = f"The two fits agree, with {expected} expected difference{plural}. "

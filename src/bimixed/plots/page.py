@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bimixed.plots.comparison import comparison_figure
 from bimixed.results.summary import html_table
+from bimixed.shortening import MANY, short_formula
 
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
@@ -33,10 +34,10 @@ def comparison_page(comparison: "Comparison") -> str:
     summary = comparison.summary()
     facts = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in summary.facts)
     sections = "".join(
-        f'<h2>{html.escape(title)}</h2><div class="scroll">{html_table(table)}</div>'
-        for title, table in summary.sections
+        f'<h2>{html.escape(title)}</h2><div class="scroll">{table}</div>'
+        for title, table in summary.html_tables()
     )
-    agreement = html_table(comparison.agreement)
+    agreement = _agreement(comparison)
     messages = [
         f"{name}: {message}"
         for name, r in zip(comparison.names, comparison.results, strict=True)
@@ -48,7 +49,7 @@ def comparison_page(comparison: "Comparison") -> str:
         f'<div class="scroll">{html_table(table)}</div></details>'
         for key, table in comparison.shrinkage.items()
     )
-    formula = html.escape(comparison.results[0].formula)
+    formula = html.escape(short_formula(comparison.results[0].formula))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -73,6 +74,17 @@ def comparison_page(comparison: "Comparison") -> str:
 </body>
 </html>
 """
+
+
+def _agreement(comparison: "Comparison") -> str:
+    """The verdicts; of many parameters those that don't agree."""
+    table, told = comparison.agreement, ""
+    if len(table) > MANY:
+        odd = table[table["verdict"] != "agrees"]
+        told = f"<p>{len(table) - len(odd)} of {len(table)} rows agree and aren't shown; "
+        told += "comparison.agreement has all.</p>"
+        table = odd
+    return html_table(table) + told
 
 
 def _png(figure: Any) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bimixed.shortening import MANY, listed, short_formula
+
 if TYPE_CHECKING:
     from bimixed.results.result import MixedModelResult
 
@@ -15,6 +17,9 @@ METHODS = {
     "ml": "maximum likelihood",
     "nuts": "NUTS",
 }
+
+FIRST, LAST = 20, 10
+"""Rows of a table of many that are printed."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,19 +31,24 @@ class Summary:
     title : str
     facts : tuple of (str, str)
     sections : tuple of (str, pandas.DataFrame)
+        Of a table with many rows the first and last are printed.
     notes : tuple of str
+    whole : tuple of str
+        What gives each section's table in whole.
     """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[tuple[str, pd.DataFrame], ...]
     notes: tuple[str, ...]
+    whole: tuple[str, ...]
 
     def __str__(self) -> str:
         lines = [self.title]
         lines += [f"{name + ':':<14}{value}" for name, value in self.facts]
-        for title, table in self.sections:
+        for (title, table), whole in zip(self.sections, self.whole, strict=True):
             lines += ["", f"{title}:", *format_table(table).split("\n")]
+            lines += [f"  {line}" for line in left_out(table, whole)]
         if self.notes:
             lines.append("")
             lines += [_wrap(f"* {note}") for note in self.notes]
@@ -48,15 +58,21 @@ class Summary:
 
     def _repr_html_(self) -> str:
         facts = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in self.facts)
-        sections = "".join(
-            f"<h4>{html.escape(title)}</h4>{html_table(table)}" for title, table in self.sections
-        )
+        sections = "".join(f"<h4>{html.escape(title)}</h4>{table}" for title, table in self.html_tables())
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
             f'<div class="bimixed"><h3>{html.escape(self.title)}</h3>'
             f'<table class="facts">{facts}</table>{sections}'
             f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
         )
+
+    def html_tables(self) -> list[tuple[str, str]]:
+        """Titles of the sections and their tables in HTML, as far as they are shown."""
+        tables = []
+        for (title, table), whole in zip(self.sections, self.whole, strict=True):
+            told = "".join(f"<p>{line}</p>" for line in left_out(table, whole))
+            tables.append((title, html_table(table, in_part=True) + told))
+        return tables
 
 
 def summarize(result: "MixedModelResult") -> Summary:
@@ -81,12 +97,16 @@ def summarize(result: "MixedModelResult") -> Summary:
     if result.posterior is not None:
         notes.append("variance, sd and corr are each a posterior mean, so sd² isn't the variance.")
     if dropped:
-        notes.append(f"Dropped, because earlier columns determine them: {', '.join(dropped)} (NaN above).")
+        notes.append(f"Dropped, because earlier columns determine them: {listed(dropped)} (NaN above).")
+    formula = short_formula(result.formula)
+    if formula != result.formula:
+        notes.append("The formula is cut; fit.formula has all of it.")
     return Summary(
-        title=f"{METHODS.get(result.method, result.method)} fit of {result.formula}",
+        title=f"{METHODS.get(result.method, result.method)} fit of {formula}",
         facts=tuple(facts),
         sections=((fixed_title, fixed), ("Random effects", random_table(result))),
         notes=tuple(notes),
+        whole=("fit.coef_table()", "fit.varcorr"),
     )
 
 
@@ -137,24 +157,41 @@ def format_number(value: object, name: str = "") -> str:
     return f"{number:.{digits}f}"
 
 
+def left_out(table: pd.DataFrame, whole: str) -> list[str]:
+    """A line on the rows that a printed table doesn't show, where there are any."""
+    if len(table) <= MANY:
+        return []
+    return [f"{len(table) - FIRST - LAST} of {len(table)} rows are left out; {whole} has all."]
+
+
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {name: [format_number(v, str(name)) for v in table[name]] for name in table.columns},
         index=table.index,
     )
+    shown.index.names = [None] * shown.index.nlevels
+    return shown
+
+
+def _in_part(table: pd.DataFrame) -> pd.DataFrame:
+    """Cells as text; of many rows the first and last, with dots between them."""
+    if len(table) <= MANY:
+        return _as_text(table)
+    first, last = _as_text(table[:FIRST]), _as_text(table[-LAST:])
+    gap = first[-1:].map(lambda _: "")
+    names = ["…"] + [""] * (table.index.nlevels - 1)
+    gap.index = pd.MultiIndex.from_tuples([tuple(names)]) if table.index.nlevels > 1 else pd.Index(names)
+    return pd.concat([first, gap, last])
 
 
 def format_table(table: pd.DataFrame) -> str:
-    """A table as aligned text; NaN of likelihood tables shows as an empty cell."""
-    shown = _as_text(table)
-    shown.index.names = [None] * shown.index.nlevels
-    return "\n".join("  " + line.rstrip() for line in shown.to_string().split("\n"))
+    """A table as aligned text, many rows in part; NaN of likelihood tables shows as an empty cell."""
+    return "\n".join("  " + line.rstrip() for line in _in_part(table).to_string().split("\n"))
 
 
-def html_table(table: pd.DataFrame) -> str:
-    """A table as HTML without inline styles."""
-    shown = _as_text(table)
-    shown.index.names = [None] * shown.index.nlevels
+def html_table(table: pd.DataFrame, in_part: bool = False) -> str:
+    """A table as HTML without inline styles; in part, if asked to, where it has many rows."""
+    shown = _in_part(table) if in_part else _as_text(table)
     return shown.to_html(border=0, classes="bimixed-table")
 
 
