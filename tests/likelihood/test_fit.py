@@ -35,6 +35,14 @@ def test_no_start_finds_a_better_optimum(coefficients):
     assert singular >= 5  # the simulation does reach the boundary
 
 
+def test_progress_ends_its_line(capsys):
+    fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit(progress=True)
+    out = capsys.readouterr().out
+    assert out.endswith("\n")
+    assert out.count("\n") == 1
+    assert f"evaluation {fit.diagnostics.n_evaluations}: deviance" in out
+
+
 def test_a_tiny_variance_is_not_taken_for_zero():
     """Closed form for balanced data: (MSB − MSW)/n."""
     rng = np.random.default_rng(0)

@@ -83,6 +83,8 @@ def fit_likelihood(
         escape=problem.escape,
         tell=_teller(progress),
     )
+    if progress:
+        print()  # ends the line of evaluations
     # Step 3: everything at the optimum
     theta = problem.theta(report.x)
     here = report.point
