@@ -5,6 +5,7 @@ columns lose nothing to their means.
 """
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,36 @@ def test_models_that_differ_are_told():
         a + bm.cross_products(bm.ModelSpec("y ~ x + (1 | k)", data))
     with pytest.raises(TypeError):
         a + 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("(x | g)", "(x || g)", "Intercept, x (correlated), the second Intercept and x (uncorrelated)"),
+        ("(x | g)", "(1 | g)", "of 'g': the first has Intercept, x (correlated), the second Intercept."),
+        ("(x | g)", "(0 + x | g)", "the second x."),
+        ("(1 | g) + (1 | k)", "(1 | k) + (1 | g)", "another order: g, k and k, g"),
+        ("(1 | g)", "(1 | k)", "the first g, the second k"),
+        ("(1 | g)", "(1 | g) + (1 | k)", "the first g, the second g, k"),
+    ],
+)
+def test_what_differs_is_told(first, second, words):
+    data = table(3)
+    a, b = (bm.cross_products(bm.ModelSpec(f"y ~ x + {bars}", data)) for bars in (first, second))
+    with pytest.raises(bm.DataError, match=re.escape(words)):
+        a + b
+
+
+def test_one_model_written_in_two_ways_adds_up():
+    data = table(3)
+    formulas = ("y ~ x + (x || g)", "y ~ x + (1 | g) + (0 + x | g)")
+    a, b = (bm.cross_products(bm.ModelSpec(f, data.iloc[i::2])) for i, f in enumerate(formulas))
+    whole = direct(bm.ModelSpec(formulas[0], data).design)
+    theta = np.array([0.7, 0.3])
+    for total in (a + b, b + a):
+        assert evaluate(assemble(total)[0], theta, True).deviance == pytest.approx(
+            evaluate(whole, theta, True).deviance, rel=1e-11
+        )
 
 
 def test_memberships_add_up():

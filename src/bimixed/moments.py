@@ -254,10 +254,33 @@ def _require_same_model(first: Moments, second: Moments) -> None:
             f"The two cross-products have different columns ({', '.join(odd[:5])}). Specify both tables with "
             "the same formula; each table needs every category of the factors among the fixed effects."
         )
-    for f, g in zip(first.factors, second.factors, strict=False):
-        if (f.key, f.names, f.template) != (g.key, g.names, g.template):
+    _require_same_groups([f.key for f in first.factors], [f.key for f in second.factors])
+    for f, g in zip(first.factors, second.factors, strict=True):
+        if f.names != g.names or f.template.sub_blocks() != g.template.sub_blocks():
             raise DataError(
-                f"The two cross-products differ in the random effects of {f.key!r} and {g.key!r}."
+                f"The two cross-products differ in the random effects of {f.key!r}: the first has "
+                f"{_coefficients(f)}, the second {_coefficients(g)}. Specify both tables with the same "
+                "formula; each table needs every category of the factors inside the bars."
             )
-    if len(first.factors) != len(second.factors):
-        raise DataError("The two cross-products have different random effects.")
+
+
+def _require_same_groups(mine: list[str], theirs: list[str]) -> None:
+    if mine == theirs:
+        return
+    if sorted(mine) == sorted(theirs):
+        raise DataError(
+            f"The two cross-products have their groups in another order: {', '.join(mine)} and "
+            f"{', '.join(theirs)}. Write the random effects of both tables in one order."
+        )
+    raise DataError(
+        f"The two cross-products have different groups of random effects: the first {', '.join(mine)}, the "
+        f"second {', '.join(theirs)}. Specify both tables with the same formula."
+    )
+
+
+def _coefficients(factor: MomentFactor) -> str:
+    """Names of the coefficients, and which are correlated."""
+    blocks = [factor.names[block] for block in factor.template.sub_blocks()]
+    said = [f"{', '.join(names)}{' (correlated)' if len(names) > 1 else ''}" for names in blocks]
+    apart = len(blocks) > 1 and len(blocks) == len(factor.names)
+    return " and ".join(said) + (" (uncorrelated)" if apart else "")
