@@ -1,13 +1,13 @@
 """The criterion of one design as a function that an optimiser can have."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bimixed.covariance import Array, lower_factor, lower_root
+from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.factorization import factorize
 from bimixed.likelihood.information import average_information
@@ -15,15 +15,10 @@ from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradien
 from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
 from bimixed.likelihood.optimize import difference_hessian, newton_step
 from bimixed.likelihood.selected_inverse import SelectedInverse
+from bimixed.likelihood.variance_steps import NEARLY_SINGULAR, VariancePath, trials
 
-NEARLY_SINGULAR = 0.1
-"""Scaled diagonals of T below this are looked at for directions that θ hides."""
-FLAT = 1e-6
-"""Slopes of the deviance below this promise nothing."""
 GAIN = 1e-7
 """Least decrease of the deviance that counts as better."""
-LEAST_SHARE = 0.1
-"""A step leaves at least this share of every variance."""
 EXACT = 1e-9
 """Share of the fixed effects' residual sum of squares below which nothing is left as residual."""
 DOUBTFUL = 1e-6
@@ -103,7 +98,7 @@ class Problem:
             start += template.n_theta
         return self.coordinates(theta)
 
-    def variance_path(self, here: "At") -> "VariancePath | None":
+    def variance_path(self, here: "At") -> VariancePath | None:
         """The Newton step in the entries of H, as a path; None where T is nearly singular.
 
         From afar the criterion is closer to a parabola in variances than in θ.
@@ -119,7 +114,7 @@ class Problem:
         step, decrement = newton_step(gradient, here.variance_information())
         full = np.zeros(len(self.free))
         full[self.free] = step
-        return VariancePath(self, T, full, decrement)
+        return VariancePath(self.cp.templates, self.free, T, full, decrement)
 
     def theta_of(self, T: Sequence[Array]) -> Array:
         """θ of relative factors given by place."""
@@ -155,7 +150,7 @@ class Problem:
         for place, template in enumerate(self.cp.templates):
             T = here.T[place]
             for block in template.sub_blocks():
-                for trial in _trials(T[block, block], slopes[place][block, block]):
+                for trial in trials(T[block, block], slopes[place][block, block]):
                     moved_T = T.copy()
                     moved_T[block, block] = trial
                     theta = self.theta(x)
@@ -166,47 +161,6 @@ class Problem:
                         best = (value, moved)
             start += template.n_theta
         return None if best[1] is x else best[1]
-
-
-@dataclass(frozen=True)
-class VariancePath:
-    """H + αΔ, no eigenvalue of it below a share of what it was.
-
-    Attributes
-    ----------
-    problem : Problem
-    T : sequence of (K, K) arrays
-        Where the path starts.
-    step : (m,) array
-        Entries of Δ at the places of θ.
-    decrement : float
-        Decrease of the deviance that a parabola promises.
-    """
-
-    problem: "Problem"
-    T: Sequence[Array]
-    step: Array
-    decrement: float
-
-    def __call__(self, length: float) -> Array:
-        """The optimiser's coordinates at α."""
-        moved, start = [], 0
-        for template, T in zip(self.problem.cp.templates, self.T, strict=True):
-            delta = template.factor(self.step[start : start + template.n_theta])
-            delta = delta + np.tril(delta, -1).T
-            new = T.copy()
-            for block in template.sub_blocks():
-                used = block.start + np.flatnonzero(np.diag(T)[block])  # the others aren't identified
-                own = np.ix_(used, used)
-                if not delta[own].any():
-                    continue
-                inverse = np.linalg.inv(T[own])
-                values, vectors = np.linalg.eigh(inverse @ delta[own] @ inverse.T)
-                shares = np.clip(1.0 + length * values, LEAST_SHARE, None)
-                new[own] = lower_root(T[own] @ (vectors * np.sqrt(shares)))
-            moved.append(new)
-            start += template.n_theta
-        return self.problem.coordinates(self.problem.theta_of(moved))
 
 
 @dataclass(frozen=True)
@@ -435,27 +389,6 @@ class Failed:
 
     def hessian(self) -> Array:
         return np.eye(len(self.gradient))
-
-
-def _trials(T: Array, slope: Array) -> Iterator[Array]:
-    """Lower factors to try instead of T, both in scaled coordinates."""
-    if np.abs(np.diag(T)).min() > NEARLY_SINGULAR:
-        return
-    downhill = slope @ T
-    length = np.linalg.norm(downhill)
-    if length > FLAT and len(T) > 1:  # one variance alone hides nothing
-        for step in (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4):
-            moved = T - step * downhill / length
-            yield lower_factor(moved @ moved.T)
-    values, vectors = np.linalg.eigh(T @ T.T)
-    null = vectors[:, values < 1e-8]
-    if null.shape[1] == 0:
-        return
-    rises, directions = np.linalg.eigh(null.T @ slope @ null)
-    for rise, direction in zip(rises, (null @ directions).T, strict=True):
-        if rise < -FLAT:
-            for variance in 10.0 ** -np.arange(1, 11):
-                yield lower_factor(T @ T.T + variance * np.outer(direction, direction))
 
 
 def fits_exactly(problem: Problem, at: At | Failed) -> bool:
