@@ -23,6 +23,9 @@ from bimixed.exceptions import FitError
 
 Ints = NDArray[np.intp]
 
+SMALLEST = 1e-70
+"""Responses below this have fourth powers that vanish."""
+
 
 @dataclass(frozen=True)
 class Absorbed:
@@ -154,6 +157,11 @@ class FixedPart:
         centre = self.root if self.root is not None else np.ones(len(y))
         mean = np.sum(centre * y) / np.sum(centre * centre)
         total = float(np.sum((y - mean * centre) ** 2))
+        if 0.0 < np.abs(y).max() < SMALLEST:
+            raise FitError(
+                f"The response is of size {np.abs(y).max():.1g}: products of such numbers can't be computed. "
+                "Change its units."
+            )
         absorbed = self.absorbed
         if self.projection is not None and absorbed is not None:
             left, own = self.projection(y[:, None])

@@ -230,6 +230,19 @@ def test_standard_errors_far_from_zero_follow_from_the_centred_fit():
     np.testing.assert_allclose(found.transformed_se, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("column", ["y", "x"])
+def test_numbers_that_cannot_be_squared_are_refused(column):
+    data = table()
+    for size in (1e80, 1e300):
+        with pytest.raises(bm.DataError, match=rf"{column}.*Change its units"):
+            bm.ModelSpec("y ~ x + (x | g)", data.assign(**{column: data[column] * size}))
+    with pytest.raises(bm.FitError, match="Change its units"):
+        bm.ModelSpec("y ~ x + (x | g)", data.assign(y=data["y"] * 1e-90)).fit()
+    exog = np.column_stack([np.ones(len(data)), data["x"] * 1e90])
+    with pytest.raises(bm.DataError, match=r"exog.*Change its units"):
+        bm.ModelSpec.from_arrays(data["y"], exog, data["g"])
+
+
 def test_a_covariate_that_its_rounding_hides_is_told():
     data = table()
     with pytest.warns(bm.IdentificationWarning, match=r"Centre the covariates"):

@@ -14,6 +14,7 @@ from bimixed.design.design import Design
 from bimixed.design.frame import Frame, require_aligned
 from bimixed.design.grouping import Grouping, make_grouping
 from bimixed.design.levels import check_levels
+from bimixed.design.matrices import LARGEST
 from bimixed.design.random_effects import RandomFactor, component_rows
 from bimixed.design.rows import LevelRows
 from bimixed.design.weights import positive_weights
@@ -228,8 +229,14 @@ def _complete(
         raise DataError("No rows are left: every row misses a value. Fill values or leave columns out.")
     for name, values in {"endog": y, "exog": X, "exog_re": R, **beside}.items():
         used = values[kept]
-        if np.isinf(used if isinstance(used, np.ndarray) else used.data).any():
+        plain = used if isinstance(used, np.ndarray) else used.data
+        if np.isinf(plain).any():
             raise DataError(f"{name} has infinite values; correct or drop these rows.")
+        if plain.size and np.abs(plain).max() >= LARGEST:
+            raise DataError(
+                f"{name} has values of {np.abs(plain).max():.3g}: products of such numbers can't be "
+                "computed. Change its units."
+            )
     if np.ptp(y[kept]) == 0:
         raise DataError(f"endog is constant ({y[kept][0]:g}); there is nothing to model.")
     return kept

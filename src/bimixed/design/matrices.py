@@ -30,6 +30,8 @@ from bimixed.design.wide import looks_wide
 from bimixed.exceptions import BimixedError, DataError, FormulaError
 from bimixed.formula.habits import remedy
 
+LARGEST = 1e70
+"""Numbers from here on have fourth powers that overflow."""
 MOST_TERMS = 10_000
 """Formulas that multiply out to more terms would take hours, and no data would be enough for them."""
 
@@ -352,9 +354,16 @@ def _factors_with_new_levels(spec: Any, table: pd.DataFrame) -> str:
 
 
 def require_finite(part: EncodedPart, values: Array | sp.csr_array, index: pd.Index) -> None:
-    """Raise where a value is infinite or NaN, naming the column and the rows."""
-    if np.isfinite(values if isinstance(values, np.ndarray) else values.data).all():
+    """Raise where a value is infinite or NaN, naming the column and the rows, or where squares would be."""
+    plain = values if isinstance(values, np.ndarray) else values.data
+    if plain.size == 0 or max(plain.max(), -plain.min()) < LARGEST:  # False for NaN
         return
+    if np.isfinite(plain).all():
+        row, column = np.unravel_index(int(abs(values).argmax()), values.shape)
+        raise DataError(
+            f"{part.names[column]!r} ({part.place}) is {values[row, column]:.3g} in row {index[row]}: "
+            "products of such numbers can't be computed. Change its units."
+        )
     where, found = sp.find(values)[:2], sp.find(values)[2]
     bad = np.flatnonzero(~np.isfinite(found))
     first = bad[np.lexsort((where[1][bad], where[0][bad]))[0]]
