@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.fixed_basis import Absorbed
@@ -48,7 +49,7 @@ class FixefCovariance:
     def _half(self) -> Array:
         """(rank, p) whose product with its transpose is what γ gives of the covariance."""
         cp = self._cp
-        root = np.linalg.inv(np.linalg.cholesky(self.at.information)).T if cp.p else np.zeros((0, 0))
+        root = dense.solve_lower(self.at.root, np.eye(cp.p)).T
         own = cp.basis.linear(root)
         absorbed = cp.basis.absorbed
         if absorbed is None:

@@ -52,7 +52,7 @@ def average_information(
         links += dense.product(E[:, :, :-1].reshape(len(flat), cp.p).T, flat)
         scores += dense.product(flat.T, slopes.residual_scores[place].reshape(-1))
     wVw = products - solution.quadratic
-    wPw = wVw - links.T @ np.linalg.solve(at.information, links) if cp.p else wVw
+    wPw = wVw - dense.gram(dense.solve_lower(at.root, links))
     df = cp.df(reml)
     hessian = wPw / at.sigma2 - np.outer(scores, scores) / (df * at.sigma2**2)
     if not of_H:

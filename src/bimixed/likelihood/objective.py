@@ -35,8 +35,8 @@ class Evaluation:
         Residual variance that maximises the likelihood given θ.
     gamma : (p,) array
         Fixed effects in the orthogonal basis.
-    information : (p, p) array
-        Q'V⁻¹Q: information on gamma, in units of 1/σ².
+    root : (p, p) array
+        Lower Cholesky factor of the information on gamma, Q'V⁻¹Q, in units of 1/σ².
     B : list of (L, K, p + 1) arrays
         H Z'V⁻¹[Q e] by place of the factor in the design.
     factorization : Factorization
@@ -47,7 +47,7 @@ class Evaluation:
     deviance: float
     sigma2: float
     gamma: Array
-    information: Array
+    root: Array
     B: list[Array]
     factorization: Factorization
     bare: Factorization
@@ -112,23 +112,17 @@ def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
     solution = fact.solve([f.ZR for f in cp.chain], cp.ZR)
     RVR = cp.RR - solution.quadratic
     information = 0.5 * (RVR[:-1, :-1] + RVR[:-1, :-1].T)
-    gamma, r2, log_det_information = _profile(information, RVR[:-1, -1], RVR[-1, -1])
+    root = dense.cholesky(information)
+    gamma = dense.solve_with(root, RVR[:-1, -1])
+    r2 = float(RVR[-1, -1] - RVR[:-1, -1] @ gamma)
     if not r2 > 0.0:
         raise np.linalg.LinAlgError("rounding left no residual")
     df = cp.df(reml)
     bare = fact if cp.bare is None or reml else factorize(cp.bare, fact.T)
     deviance = bare.log_det + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:
-        deviance += log_det_information + cp.basis.log_det
-    return Evaluation(float(deviance), r2 / df, gamma, information, _by_place(cp, solution), fact, bare)
-
-
-def _profile(information: Array, right: Array, yy: float) -> tuple[Array, float, float]:
-    if len(information) == 0:
-        return np.zeros(0), float(yy), 0.0
-    chol = np.linalg.cholesky(information)
-    gamma = np.linalg.solve(information, right)
-    return gamma, float(yy - right @ gamma), 2.0 * float(np.sum(np.log(np.diag(chol))))
+        deviance += 2.0 * float(np.sum(np.log(np.diag(root)))) + cp.basis.log_det
+    return Evaluation(float(deviance), r2 / df, gamma, root, _by_place(cp, solution), fact, bare)
 
 
 def _by_place(cp: CrossProducts, solution: Solution) -> list[Array]:
@@ -155,8 +149,9 @@ def gradient(cp: CrossProducts, at: Evaluation, reml: bool) -> Gradient:
         G = inverse.gamma[place] - ee / at.sigma2
         if reml and cp.p:
             Ex = E[place][:, :, :-1]
-            solved = np.linalg.solve(at.information, Ex.reshape(-1, cp.p).T).T
-            G = G - np.einsum("lap,lbp->ab", Ex, solved.reshape(Ex.shape))
+            half = dense.solve_lower(at.root, Ex.reshape(-1, cp.p).T)
+            by_coefficient = half.reshape(cp.p, *Ex.shape[:2]).reshape(-1, Ex.shape[1])
+            G = G - dense.gram(by_coefficient)
         G = 0.5 * (G + G.T)
         by_H.append(G)
         theta.append(2.0 * template.theta(G @ T))

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, MixedRows, RandomRows
@@ -62,11 +63,12 @@ class LinearPredictorVariance:
             own = sp.csr_array(X[:, absorbed.columns])
             X = _dense(X[:, absorbed.others]) - np.asarray(own @ absorbed.C)
             rows[absorbed.place] = MixedRows(own)
-        x = np.linalg.solve(self.cp.basis.R.T, _dense(X).T) if p else np.zeros((0, m))
+        x = dense.solve_lower(self.cp.basis.R.T, _dense(X).T)
         for place, of_place in rows.items():
             if p:
                 x = x - of_place.times(self.evaluation.B[place][:, :, :-1]).T
-        of_fixef = np.einsum("pm,pm->m", x, np.linalg.solve(self.evaluation.information, x))
+        half = dense.solve_lower(self.evaluation.root, x)
+        of_fixef = np.einsum("pm,pm->m", half, half)
         matrices = {place: of_place.matrix() for place, of_place in rows.items()}
         unknown = quadratic_forms(self.evaluation.factorization, matrices) if rows else np.zeros(m)
         return self.evaluation.sigma2 * (of_fixef + unknown)

@@ -192,8 +192,8 @@ class At:
         raise NotImplementedError
 
     @property
-    def information(self) -> Array:
-        """Q'V⁻¹Q: information on gamma, in units of 1/σ², (p, p)."""
+    def root(self) -> Array:
+        """Lower Cholesky factor of the information on gamma, in units of 1/σ², (p, p)."""
         raise NotImplementedError
 
     @property
@@ -279,8 +279,8 @@ class GeneralAt(At):
         return self.evaluation.gamma
 
     @property
-    def information(self) -> Array:
-        return self.evaluation.information
+    def root(self) -> Array:
+        return self.evaluation.root
 
     @property
     def H_slopes(self) -> list[Array]:
@@ -346,8 +346,8 @@ class OneFactorAt(At):
         return self.point.gamma
 
     @property
-    def information(self) -> Array:
-        return self.point.information
+    def root(self) -> Array:
+        return self.point.root
 
     @property
     def H_slopes(self) -> list[Array]:
