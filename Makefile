@@ -7,13 +7,14 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench lint types clean constraints
+.PHONY: help env demo test bench optima lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
 	@echo "make test    all tests"
 	@echo "make bench   times against other packages, in an environment of their own: docs/benchmarks.md"
 	@echo "             (takes long; a part: make bench BENCH='--works sleepstudy nested')"
+	@echo "make optima  whose log-likelihood is higher, on hundreds of models: docs/optima.md"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
 	@echo "make clean   remove the environments and everything that was built"
 
@@ -41,6 +42,9 @@ $(PEERS_STAMP): benchmarks/peers.txt | $(STAMP)
 # lme4 takes part where Rscript is found. BENCH: options of benchmarks/bench.py.
 bench: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(BENCH)
+
+optima: $(PEERS_STAMP)
+	$(BIN)/python benchmarks/optima.py --peers $(PEERS)/bin/python --r "$$(command -v Rscript)"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

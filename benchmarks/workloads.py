@@ -99,6 +99,27 @@ def movers() -> pd.DataFrame:
     return pd.DataFrame({"y": y, "year": year, "pupil": labels("p", pupil), "school": labels("s", school)})
 
 
+def many() -> pd.DataFrame:
+    """30,000 rows, 500 covariates."""
+    rng = np.random.default_rng(6)
+    n, groups = 30_000, 1_000
+    g = rng.integers(0, groups, n)
+    x = rng.normal(size=(n, COVARIATES))
+    y = x[:, :5].sum(axis=1) + rng.normal(size=groups)[g] + rng.normal(size=n)
+    data = pd.DataFrame(x, columns=[f"x{i}" for i in range(COVARIATES)])
+    return data.assign(y=y, g=labels("g", g))
+
+
+def wide() -> pd.DataFrame:
+    """100,000 rows, a fixed factor of 5,000 levels and 300 random intercepts, crossed."""
+    rng = np.random.default_rng(7)
+    n, firms, years = 100_000, 5_000, 300
+    firm, year = rng.integers(0, firms, n), rng.integers(0, years, n)
+    x = rng.normal(size=n)
+    y = 0.5 * x + rng.normal(size=firms)[firm] + rng.normal(size=years)[year] + rng.normal(size=n)
+    return pd.DataFrame({"y": y, "x": x, "firm": labels("f", firm), "year": labels("t", year)})
+
+
 def ladder(kind: str, n: int) -> Callable[[], pd.DataFrame]:
     """n rows with integer labels; the levels of g grow with n, those of h don't."""
 
@@ -119,6 +140,7 @@ def ladder(kind: str, n: int) -> Callable[[], pd.DataFrame]:
     return make
 
 
+COVARIATES = 500
 LADDER_FORMULAS = {
     "intercept": "y ~ x + (1 | g)",
     "nested": "y ~ x + (1 | h) + (1 | g)",
@@ -134,6 +156,8 @@ WORKS = {
     "skewed": Work("ratings, 20,000 × 2,000, Zipf", "y ~ x + (1 | user) + (1 | item)", skewed),
     "slopes": Work("125,066 groups with slopes", "y ~ x + (x | g)", slopes),
     "movers": Work("pupils who change school", "y ~ year + (1 | pupil) + (1 | school)", movers),
+    "many": Work("500 covariates", f"y ~ {' + '.join(f'x{i}' for i in range(COVARIATES))} + (1 | g)", many),
+    "wide": Work("a fixed factor of 5,000 levels", "y ~ x + firm + (1 | year)", wide),
 }
 for _kind, _formula in LADDER_FORMULAS.items():
     for _power in (4, 5, 6, 7):

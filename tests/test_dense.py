@@ -8,7 +8,7 @@ import pytest
 
 from bimixed import dense
 
-SIZES = [0, 1, 3, 28, 32, 33, 57, 100, 250, 251, 300]
+SIZES = [0, 1, 3, 28, 32, 33, 57, 100, 255, 256, 300, 400, 401]
 
 
 def spd(n, seed=0):

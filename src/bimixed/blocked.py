@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BLOCK = 28
-"""Rows of a block."""
+"""Most rows of a block."""
+SMALL_PRODUCT = 200_000
+"""Multiplications of a matrix product up to which no BLAS starts threads."""
 
 
 def _blocks(n: int) -> list[slice]:
-    edges = [*range(0, n, BLOCK), n]
+    """Blocks whose products with all n columns are small."""
+    edges = [*range(0, n, min(BLOCK, int((SMALL_PRODUCT / n) ** 0.5))), n]
     return [slice(a, b) for a, b in pairwise(edges)]
 
 

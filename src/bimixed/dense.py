@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimixed import blocked
-from bimixed.blocked import BLOCK
+from bimixed.blocked import BLOCK, SMALL_PRODUCT
 
 Array = NDArray[np.float64]
 
-SMALL_PRODUCT = 200_000
-"""Multiplications of a matrix product up to which no BLAS starts threads."""
 NARROW = 1_000
 """Products with so few numbers on the right are made in stretches of rows, each a small product."""
 WIDEST, MIDDLING_WORK = 16_384, 50_000_000
@@ -27,7 +25,7 @@ ONCE_IS_ENOUGH = 100.0
 """Norm of a Cholesky factor's inverse up to which one orthonormalisation leaves an error of 1e-12."""
 SMALL = 32
 """Rows of a matrix to factorize up to which none does."""
-MIDDLING = 250
+MIDDLING = 400
 """Rows up to which a matrix is factorized by blocks of that size."""
 
 
