@@ -181,12 +181,19 @@ def singular_messages(
         keep = [k for k in range(factor.n_coefficients) if k not in skip.get(place, [])]
         if not keep:
             continue
+        if len(keep) == len(T[place]) and _is_regular(T[place]):
+            continue
         H = (T[place] @ T[place].T)[np.ix_(keep, keep)]
         M = coordinates.M[place][np.ix_(keep, keep)]
         for own in null_directions(H, np.ones(len(keep))):
             direction = np.linalg.solve(M.T, own)
             messages.append(_singular_message(factor, keep, direction / np.linalg.norm(direction)))
     return messages
+
+
+def _is_regular(T: Array) -> bool:
+    """A cheap sufficient test: the least singular value is at least |det T| over ‖T‖ to the K − 1."""
+    return bool(np.prod(np.diagonal(T)) > 1e-3 * np.linalg.norm(T) ** (len(T) - 1))
 
 
 def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -> str:

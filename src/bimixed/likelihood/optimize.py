@@ -208,8 +208,6 @@ def _approach(objective: Objective, x: Array) -> Array:
     """Follow the points' own paths while there is far to go."""
     here = objective(x)
     for _ in range(ITERATIONS):
-        if newton_step(here.gradient, here.hessian())[1] < CLOSE:
-            break
         path = here.path()
         if path is None or path.decrement < CLOSE:
             break
