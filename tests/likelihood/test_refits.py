@@ -125,8 +125,30 @@ def test_responses_of_other_rows_are_refused(table):
     fit = spec.fit()
     ys = pd.DataFrame(np.random.default_rng(0).normal(size=(240, 2)), index=table.index)
     assert fit.refit_many(ys)["converged"].all()
-    with pytest.raises(bm.DataError, match="index"):
+    with pytest.raises(bm.DataError, match=r"index .* order they have .* give responses\.to_numpy\(\)"):
         fit.refit_many(ys.sample(frac=1.0, random_state=1))
+    permuted = table["y"].sample(frac=1.0, random_state=1)
+    with pytest.raises(bm.DataError, match=r"y\[fit\.fitted\.index\] if .* permuted .* give y\.to_numpy\(\)"):
+        fit.refit(permuted)
+    assert fit.refit(permuted.to_numpy()).loglik < fit.loglik
+
+
+@pytest.mark.parametrize("term", ["(1 | g)", "(x | g)"])
+def test_constant_responses_are_none(term, table):
+    """As in a specification; the others of a table are fitted."""
+    fit = bm.ModelSpec(f"y ~ x + {term}", table).fit()
+    for value in (0.0, 1.0, 1e9):
+        with pytest.raises(bm.DataError, match="y is constant"):
+            fit.refit(np.full(240, value))
+    ys = np.column_stack([np.ones(240), table["y"], np.zeros(240)])
+    before = ys.copy()
+    many = fit.refit_many(ys)
+    np.testing.assert_array_equal(ys, before)
+    assert many["converged"].tolist() == [False, True, False]
+    assert not many["singular"][[0, 2]].any()
+    assert many.dtypes[["converged", "singular"]].tolist() == [bool, bool]
+    assert many.select_dtypes(float).loc[[0, 2]].isna().all(axis=None)
+    assert many["loglik"][1] == pytest.approx(fit.loglik, abs=1e-7)
 
 
 @pytest.mark.parametrize("case", CASES)

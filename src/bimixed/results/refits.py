@@ -59,6 +59,15 @@ def refits_table(
     return pd.DataFrame({**reports, **fixed, **random})
 
 
+def without_estimates(table: pd.DataFrame, unfitted: Bools) -> pd.DataFrame:
+    """The table of refits with NaN, and not converged, for responses that have no fit."""
+    reports = ["converged", "singular"]
+    blank = table.copy()
+    blank.loc[unfitted, table.columns.difference(reports)] = np.nan
+    blank.loc[unfitted, reports] = False
+    return blank
+
+
 def _sds_and_correlations(f: RandomFactor, cov: Array) -> dict[str, Array]:
     sd = np.sqrt(np.einsum("rkk->rk", cov))
     columns = {f"sd_{f.key}[{name}]": sd[:, k] for k, name in enumerate(f.names)}

@@ -10,7 +10,7 @@ from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import ArgumentError, DataError, UnavailableError
 from bimixed.results.records import Estimates, Refitter
-from bimixed.results.refits import refits_table
+from bimixed.results.refits import refits_table, without_estimates
 from bimixed.vocabulary import refuse_foreign_refit
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Refitting:
         ----------
         y : (nobs,) array or Series
             On the scale of the formula's left side, one value for each row used, in their order; a Series
-            needs the index of ``fitted``.
+            needs the index of ``fitted`` (give ``.to_numpy()`` of a permuted one).
 
         Returns
         -------
@@ -41,7 +41,8 @@ class Refitting:
         Raises
         ------
         DataError
-            If y has another shape or index, or values that are missing, infinite or no numbers.
+            If y has another shape or index, is constant, or has values that are missing, infinite or no
+            numbers.
         ArgumentError
             For any other argument.
         UnavailableError
@@ -59,7 +60,9 @@ class Refitting:
         refuse_foreign_refit("refit", "y", unknown)
         if isinstance(y, pd.Series) and not y.index.equals(self.design.index):
             raise DataError(
-                "The index of y is not that of the rows used (fit.fitted.index); give y[fit.fitted.index]."
+                "The index of y is not that of the rows used (fit.fitted.index). Give y[fit.fitted.index] if "
+                "its labels say which row a value belongs to; if the values are meant in the order they have "
+                "(a permuted or simulated response), give y.to_numpy()."
             )
         values = self._numbers("refit", "y", y)
         if values.shape != (self.design.n,):
@@ -72,6 +75,10 @@ class Refitting:
             raise DataError(
                 f"y has values that are missing or infinite; give {self.design.n} finite values, one for "
                 "each row used."
+            )
+        if np.ptp(values) == 0:
+            raise DataError(
+                f"y is constant ({values[0]:g}); there is nothing to model. Give values that differ."
             )
         return refitter.one(replace(self.design, y=values))
 
@@ -89,7 +96,8 @@ class Refitting:
             One row for each response: ``loglik``, ``converged`` and ``singular`` (bool; whether a
             direction of the random effects has no variance), and the estimates named as in
             :meth:`conf_int` (fixed effects, sds, correlations, sigma). A correlation with an sd of 0 is NaN,
-            as is what the design doesn't identify, and everything of a response that can't be fitted.
+            as is what the design doesn't identify, and everything of a response that can't be fitted (a
+            constant one, say).
             pandas has no quantiles of bools: ``select_dtypes(float)`` takes the others.
 
         Raises
@@ -119,8 +127,10 @@ class Refitting:
         refuse_foreign_refit("refit_many", "responses", unknown)
         if isinstance(responses, pd.DataFrame) and not responses.index.equals(self.design.index):
             raise DataError(
-                "The index of the responses is not that of the rows used (fit.fitted.index); give "
-                "responses.loc[fit.fitted.index], or their values (.to_numpy()) if they are in that order."
+                "The index of the responses is not that of the rows used (fit.fitted.index). Give "
+                "responses.loc[fit.fitted.index] if its labels say which row a value belongs to; if the "
+                "values are meant in the order they have (permuted or simulated responses), give "
+                "responses.to_numpy()."
             )
         values = self._numbers("refit_many", "responses", responses)
         if values.shape[:1] == (self.design.n,) and values.ndim == 2 and not np.isfinite(values).all():
@@ -136,8 +146,12 @@ class Refitting:
                 f"responses have shape {values.shape}; give finite values with {self.design.n} rows, one for "
                 f"each row used, and a column for each response{hint}."
             )
+        constant = np.ptp(values, axis=0) == 0
+        if constant.any():  # the fitted response keeps their places
+            values = np.where(constant, self.design.y[:, None], values)
         found = refitter.many(values)
-        return refits_table(self.design, found, refitter.weight_scale, self.estimates.random_cov)
+        table = refits_table(self.design, found, refitter.weight_scale, self.estimates.random_cov)
+        return without_estimates(table, constant)
 
     def _numbers(self, where: str, argument: str, given: Any) -> Array:
         """What was given as an array of floats."""
