@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bimixed as bm
-from bimixed.compare import own_estimates
+from bimixed.compare import Comparison, own_estimates
+from bimixed.ml_bias import MLBias
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +101,80 @@ def test_verdicts_rules():
     assert _variance("sd", 0.9, 1.0, False, 1.0)[0] == "suspicious"
 
 
-def test_trouble_of_one_fit_is_told(radon_reml, radon_nuts):
-    import dataclasses
+def _simulated(p, relative_sd, seed, n=300, levels=20):
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(levels), n // levels)
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
+    y = relative_sd * rng.normal(size=levels)[g] + rng.normal(size=n)
+    return bm.ModelSpec.from_arrays(y, X, g)
 
+
+@pytest.mark.parametrize("order", [("reml", "ml"), ("ml", "reml")])
+def test_what_ml_loses_by_the_fixed_effects_is_expected(order):
+    spec = _simulated(100, 1.0, 0)
+    fits = {method: spec.fit(method) for method in order}
+    comparison = bm.compare(*fits.values())
+    sigma = comparison.agreement.loc["sigma"]
+    assert abs(sigma["difference_sd"]) > 2
+    assert sigma["verdict"] == "expected"
+    assert "ML doesn't count the 100 fixed effects" in sigma["reason"]
+    assert "√((n − p)/n) = 0.816" in sigma["reason"]
+    assert comparison.verdict.startswith("The two fits agree")
+    # the wrong direction, and another size
+    swapped = [
+        dataclasses.replace(fits[m], method=other) for m, other in zip(order, order[::-1], strict=True)
+    ]
+    assert bm.compare(*swapped).agreement.loc["sigma", "verdict"] == "suspicious"
+    half = fits["ml"].refit(0.5 * spec.design.y)
+    other = Comparison(tuple(half if m == "ml" else fits[m] for m in order), order)
+    assert (other.agreement.loc[["sigma", "sd_groups[Intercept]"], "verdict"] == "suspicious").all()
+
+
+@pytest.mark.parametrize("order", [("reml", "ml"), ("ml", "reml")])
+def test_what_ml_loses_of_sds_is_expected(order):
+    dyestuff = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff"))
+    comparison = bm.compare(*(dyestuff.fit(method) for method in order))
+    told = comparison.agreement.loc["sd_Batch[Intercept]"]
+    assert told["verdict"] == "expected" or abs(told["difference_sd"]) < 0.3
+    assert (comparison.agreement["verdict"] != "suspicious").all()
+    # ML's sd is 0 where REML's is not: one of them has no standard error
+    spec = _simulated(1, 0.4, 29, n=24, levels=4)
+    fits = {method: spec.fit(method) for method in order}
+    assert fits["reml"].varcorr["sd"][0] > 0.2
+    assert fits["ml"].varcorr["sd"][0] == 0.0
+    comparison = bm.compare(*fits.values())
+    told = comparison.agreement.loc["sd_groups[Intercept]"]
+    assert told["verdict"] == "expected"
+    assert "so its sds are smaller" in told["reason"]
+    assert "nan" not in str(comparison)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("sleepstudy", "Reaction ~ Days + (Days | Subject)"),
+        ("orthodont", "distance ~ age * Sex + (age | Subject)"),
+        ("rat_pup", "weight ~ treatment * sex + litsize + (1 | litter)"),
+        ("score_parentedu", "score ~ edu + (1 | classroom)"),
+    ],
+)
+def test_reml_and_ml_of_known_data_agree(name, formula):
+    spec = bm.ModelSpec(formula, bm.load_dataset(name))
+    for comparison in (bm.compare(spec.fit(), spec.fit("ml")), bm.compare(spec.fit("ml"), spec.fit())):
+        assert (comparison.agreement["verdict"] != "suspicious").all()
+
+
+def test_the_loss_of_a_balanced_design_is_the_textbooks():
+    """τ² of REML is (MSB − MSW)/m, of ML ((1 − 1/L) MSB − MSW)/m."""
+    spec = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff"))
+    bias = MLBias(spec.fit(), spec.fit("ml"))
+    (factor,) = bias.reml.design.factors
+    reml, ml = (float(v[0]) for v in bias._variances(factor))
+    loss = bias._used(factor, 0) / factor.n_levels * reml / bias._reliability(factor, 0).mean()
+    assert loss == pytest.approx(reml - ml, rel=1e-6)
+
+
+def test_trouble_of_one_fit_is_told(radon_reml, radon_nuts):
     bad = dataclasses.replace(
         radon_nuts,
         diagnostics=dataclasses.replace(

@@ -42,6 +42,7 @@ LAYERS = [
     "engines",
     "specification",
     "spec",
+    "ml_bias",
     "verdicts",
     "compare",
     "plots",

@@ -191,7 +191,8 @@ class Comparison:
         flagged = self.agreement
         flagged = flagged[flagged["verdict"] != "agrees"]
         for name, row in flagged[:MANY].iterrows():
-            notes.append(f"{name} ({row['difference_sd']:+.2f}), {row['verdict']}: {row['reason']}")
+            size = "" if np.isnan(row["difference_sd"]) else f" ({row['difference_sd']:+.2f})"
+            notes.append(f"{name}{size}, {row['verdict']}: {row['reason']}")
         if len(flagged) > MANY:
             notes.append(f"… and {len(flagged) - MANY} more; comparison.agreement has all.")
         for name, r in zip(self.names, self.results, strict=True):

@@ -4,7 +4,8 @@ Units are the reference's posterior sds. A posterior mean and a REML estimate ar
 different functions, so that some differences are expected: the posterior of an sd is skewed to the
 right, so its mean lies above its mode; an sd of 0 or a correlation of ±1 is where the likelihood peaks
 but no place for a posterior mean; the LKJ prior pulls correlations towards 0; conditional sds of
-random effects take the variances as known.
+random effects take the variances as known. Between REML and ML the differences are those of
+:mod:`bimixed.ml_bias`.
 """
 
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bimixed.ml_bias import MLBias
 from bimixed.shortening import listed
 
 if TYPE_CHECKING:
@@ -25,31 +27,60 @@ LARGE = {"fixed": 0.5, "sd": 1.5, "corr": 1.5}
 
 def agreement_table(comparison: "Comparison") -> pd.DataFrame:
     """Verdict and reason for every fixed effect and variance parameter, and each group's effects."""
-    rows = []
-    fixed, variances = comparison.fixef, comparison.varcorr
-    other = f"estimate_{comparison.names[1 - comparison.reference]}"
+    bias = _ml_bias(comparison)
     draws = comparison.results[comparison.reference].posterior is not None
-    biased = {r.method for r in comparison.results} == {"reml", "ml"}
-    for name, row in fixed.iterrows():
-        rows.append((name, row["difference_sd"], *_fixed(row["difference_sd"])))
-    sigma = comparison.results[1 - comparison.reference].sigma
-    for name, row in variances.iterrows():
-        kind = "corr" if str(name).startswith("corr_") else "sd"
-        verdict = _variance(kind, row["difference_sd"], row[other], draws, sigma)
-        if biased and verdict[0] == "suspicious" and abs(row["difference_sd"]) < LARGE[kind]:
-            verdict = ("expected", "ML doesn't count the fixed effects, so its variances are smaller")
-        rows.append((name, row["difference_sd"], *verdict))
+    rows: list[tuple[str, float, str, str]] = []
+    for name, row in comparison.fixef.iterrows():
+        rows.append((str(name), row["difference_sd"], *_fixed(row["difference_sd"], draws)))
+    for name, row in comparison.varcorr.iterrows():
+        rows.append((str(name), row["difference_sd"], *_variance_of(comparison, bias, str(name), row)))
+    verdicts = {verdict for _, _, verdict, _ in rows}
     for key, table in comparison.ranef.items():
-        rows.append((f"ranef_{key}", *_effects(comparison, table)))
+        largest, verdict, reason = _effects(comparison, table)
+        if bias is not None and verdict == "suspicious" and verdicts == {"agrees", "expected"}:
+            verdict = "expected"
+            reason = f"{bias.cause}; its smaller variances shrink the effects otherwise"
+        rows.append((f"ranef_{key}", largest, verdict, reason))
     table = pd.DataFrame(rows, columns=["parameter", "difference_sd", "verdict", "reason"])
     return table.set_index("parameter")
 
 
-def _fixed(d: float) -> tuple[str, str]:
+def _ml_bias(comparison: "Comparison") -> MLBias | None:
+    """The two fits as REML and ML, where they are."""
+    by_method = {result.method: result for result in comparison.results}
+    return MLBias(by_method["reml"], by_method["ml"]) if set(by_method) == {"reml", "ml"} else None
+
+
+def _variance_of(
+    comparison: "Comparison", bias: MLBias | None, name: str, row: "pd.Series[float]"
+) -> tuple[str, str]:
+    """Verdict on sigma, an sd or a correlation."""
+    mine, theirs = comparison.names[comparison.reference], comparison.names[1 - comparison.reference]
+    kind = "corr" if name.startswith("corr_") else "sd"
+    draws = comparison.results[comparison.reference].posterior is not None
+    unit = row[f"std_error_{mine}"]
+    if not draws and not unit > 0.0:  # at the boundary one of the fits has no standard error
+        unit = row[f"std_error_{theirs}"]
+    d = row["difference"] / unit if unit > 0.0 else row["difference_sd"]
+    sigma = comparison.results[1 - comparison.reference].sigma
+    verdict = _variance(kind, d, row[f"estimate_{theirs}"], draws, sigma)
+    if bias is not None and verdict[0] == "suspicious":
+        reason = bias.reason(name, SMALL * unit)
+        return verdict if reason is None else ("expected", reason)
+    return verdict
+
+
+def _fixed(d: float, draws: bool = True) -> tuple[str, str]:
     if np.isnan(d):
         return "expected", "not estimable in one of the fits"
     if abs(d) < LARGE["fixed"]:
         return "agrees", ""
+    if not draws:
+        return (
+            "suspicious",
+            "a fixed effect differs by half a standard error or more: look at convergence, and at sds that "
+            "differ much",
+        )
     return (
         "suspicious",
         "a fixed effect differs by half a posterior sd or more: look at its prior, at convergence, "
@@ -79,6 +110,7 @@ def _variance(kind: str, d: float, other: float, draws: bool, sigma: float) -> t
 
 def _effects(comparison: "Comparison", table: pd.DataFrame) -> tuple[float, str, str]:
     r = comparison.reference
+    draws = comparison.results[r].posterior is not None
     d = table["difference_sd"].replace([np.inf, -np.inf], np.nan)
     largest = float(d.abs().max())
     mine = table[f"std_error_{comparison.names[r]}"]
@@ -86,8 +118,9 @@ def _effects(comparison: "Comparison", table: pd.DataFrame) -> tuple[float, str,
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float((mine / theirs.where(theirs > 0)).median())
     if largest > 1.0:
-        return largest, "suspicious", "random effects differ by more than a posterior sd"
-    if comparison.results[r].posterior is not None and ratio > 1.02:
+        unit = "posterior" if draws else "conditional"
+        return largest, "suspicious", f"random effects differ by more than a {unit} sd"
+    if draws and ratio > 1.02:
         return (
             largest,
             "expected",
