@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import bimixed as bm
-from bimixed.compare import Comparison, own_estimates
+from bimixed.compare import Comparison, _only_in, own_estimates
 from bimixed.ml_bias import MLBias
 
 
@@ -189,7 +189,7 @@ def test_trouble_of_one_fit_is_told(radon_reml, radon_nuts):
 def test_different_models_are_refused(radon_reml):
     data = bm.load_dataset("radon")
     other = bm.ModelSpec("log_radon ~ floor + (1 | county)", data).fit()
-    with pytest.raises(bm.BimixedError, match="different models: fixed effects"):
+    with pytest.raises(bm.BimixedError, match="different models: 'log_uranium' is only in the first"):
         bm.compare(radon_reml, other)
     fewer = bm.ModelSpec(radon_reml.formula, data.iloc[10:]).fit()
     with pytest.raises(bm.BimixedError, match="rows"):
@@ -199,6 +199,39 @@ def test_different_models_are_refused(radon_reml):
     with pytest.raises(bm.BimixedError, match="names"):
         bm.compare(radon_reml, radon_reml, names=["a", "a"])
     assert bm.compare(radon_reml, radon_reml).names == ("reml_1", "reml_2")
+
+
+def test_of_different_models_only_the_difference_is_told(radon_reml):
+    names = [f"x{j}" for j in range(2000)]
+    first, second = _only_in("fixed effects", names, [*names[:-1], "z"])
+    assert (first, second) == ("'x1999' is only in the first", "'z' is only in the second")
+    (told,) = _only_in("fixed effects", names, names[:1])
+    assert len(told) < 300
+    data = bm.load_dataset("radon")
+    spec = bm.ModelSpec("log_radon ~ floor + log_uranium + (1 | county)", data)
+    with pytest.raises(bm.BimixedError) as caught:
+        bm.compare(radon_reml, spec.fit())
+    words = "'(1 + floor | county)' is only in the first; '(1 | county)' is only in the second. Compare fits"
+    assert words in str(caught.value)
+    assert "Nested models are judged by loglik and aic, for draws by loo()." in str(caught.value)
+    with pytest.raises(bm.BimixedError, match=r"Nested .* loglik and aic \(of fits by 'ml'"):
+        bm.compare(spec.fit(), spec.update(". ~ . - log_uranium").fit())
+    with pytest.raises(bm.BimixedError, match="Others are judged by aic"):
+        bm.compare(spec.fit(), spec.update(". ~ 1 + (1 + floor | county)").fit())
+    with pytest.raises(bm.BimixedError, match="fixed effects in another order"):
+        bm.compare(spec.fit(), spec.update("log_radon ~ log_uranium + floor + (1 | county)").fit())
+
+
+def test_anything_but_two_results_is_told(radon_reml):
+    for call in (
+        lambda: bm.compare([radon_reml, radon_reml]),
+        lambda: bm.compare(reml=radon_reml, ml=radon_reml),
+        lambda: bm.compare(radon_reml),
+        lambda: bm.compare(radon_reml, radon_reml, radon_reml),
+        bm.compare,
+    ):
+        with pytest.raises(bm.ArgumentError, match=r"two results.*bm\.compare\(a, b\)"):
+            call()
 
 
 def test_summary_and_page(comparison, tmp_path):

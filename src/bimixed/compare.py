@@ -10,17 +10,18 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
-from bimixed.design import RandomFactor
+from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedError, DataError
 from bimixed.likelihood.small import sum_by
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary, rows_used
-from bimixed.shortening import MANY, short_formula
+from bimixed.shortening import MANY, listed, short_formula
 from bimixed.verdicts import agreement_table, overall
+from bimixed.vocabulary import refuse_foreign_compare
 
 
 def compare(
-    first: MixedModelResult, second: MixedModelResult, *, names: Sequence[str] | None = None
+    first: Any = None, second: Any = None, *more: Any, names: Sequence[str] | None = None, **unknown: Any
 ) -> "Comparison":
     """Lay two results of the same model side by side.
 
@@ -39,6 +40,8 @@ def compare(
     ------
     BimixedError
         If the results have different terms or rows.
+    ArgumentError
+        For anything but two results.
 
     Examples
     --------
@@ -50,6 +53,7 @@ def compare(
     Intercept           251.41       251.41
     Days                 10.47        10.47
     """
+    refuse_foreign_compare(first, second, more, unknown)
     for result in (first, second):
         if not isinstance(result, MixedModelResult):
             raise BimixedError(f"compare takes results of spec.fit(), not a {type(result).__name__}.")
@@ -65,21 +69,45 @@ def compare(
 
 def _require_same_model(first: MixedModelResult, second: MixedModelResult) -> None:
     a, b = first.design, second.design
-    differences = []
+    same_rows = a.n == b.n and np.array_equal(a.y, b.y)
+    differences = [] if same_rows else ["different rows or responses"]
     if a.names != b.names:
-        differences.append(f"fixed effects {list(a.names)} and {list(b.names)}")
-    for f, g in zip(a.factors, b.factors, strict=False):
-        if f.key != g.key or f.names != g.names or f.template != g.template:
-            differences.append(f"random effects {' + '.join(f.sources)} and {' + '.join(g.sources)}")
-    if len(a.factors) != len(b.factors):
-        differences.append(f"{len(a.factors)} and {len(b.factors)} groups")
-    if a.n != b.n or not np.array_equal(a.y, b.y):
-        differences.append("different rows or responses")
-    if differences:
-        raise BimixedError(
-            f"The results are of different models: {'; '.join(differences)}. "
-            "Compare fits of one spec by different methods or priors."
-        )
+        differences += _only_in("fixed effects", a.names, b.names)
+    if [(f.key, f.names, f.template) for f in a.factors] != [(f.key, f.names, f.template) for f in b.factors]:
+        differences += _only_in("random effects", _sources(a), _sources(b))
+    if not differences:
+        return
+    advice = "Compare fits of one spec by different methods or priors."
+    if same_rows:
+        nested = _parameters(a) <= _parameters(b) or _parameters(b) <= _parameters(a)
+        judged = "Nested models are judged by loglik and aic" if nested else "Others are judged by aic"
+        by_ml = "" if a.names == b.names else " (of fits by 'ml', as the fixed effects differ)"
+        advice += f" {judged}{by_ml}, for draws by loo()."
+    raise BimixedError(f"The results are of different models: {'; '.join(differences)}. {advice}")
+
+
+def _only_in(what: str, first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """What one of two models has and the other hasn't."""
+    told = []
+    for mine, theirs, place in ((first, second, "first"), (second, first, "second")):
+        known = set(theirs)
+        only = [repr(name) for name in mine if name not in known]
+        if only:
+            told.append(f"{listed(only)} {'is' if len(only) == 1 else 'are'} only in the {place}")
+    return told or [f"{what} in another order or structure"]
+
+
+def _sources(design: Design) -> list[str]:
+    return [source for f in design.factors for source in f.sources]
+
+
+def _parameters(design: Design) -> set[tuple[str, ...]]:
+    """Fixed effects, random coefficients, and which of these are correlated."""
+    found: set[tuple[str, ...]] = {(name,) for name in design.names}
+    for f in design.factors:
+        found |= {(f.key, name) for name in f.names}
+        found |= {(f.key, f.names[i], f.names[j]) for i, j in f.template.correlated_pairs()}
+    return found
 
 
 @dataclass(frozen=True, repr=False)
