@@ -10,6 +10,7 @@ import pandas as pd
 from bimixed.covariance import Array, symmetric_root
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import DataError
+from bimixed.shortening import listed
 
 
 def simulate(
@@ -73,6 +74,13 @@ def _root(factor: RandomFactor, given: Any) -> Array:
             raise DataError(f"random_cov[{factor.key!r}] must have the columns {list(factor.names)}.")
         given = given.loc[list(factor.names), list(factor.names)]
     cov = np.atleast_2d(np.asarray(given, dtype=np.float64))
+    if cov.shape == (K, K) and np.isnan(cov).any():
+        unknown = [name for name, value in zip(factor.names, np.diag(cov), strict=True) if np.isnan(value)]
+        what = f"variance of {listed(unknown)}" if unknown else "covariance"
+        raise DataError(
+            f"random_cov[{factor.key!r}] is NaN for the {what}: a fit gives NaN where the data don't "
+            "identify it. Give a number in its place (0 for no variance)."
+        )
     if cov.shape != (K, K) or not np.allclose(cov, cov.T) or not np.isfinite(cov).all():
         raise DataError(
             f"random_cov[{factor.key!r}] must be a symmetric {K} × {K} matrix of ({', '.join(factor.names)})."
