@@ -97,6 +97,18 @@ ERRORS = {
     "columns of different lengths": (
         "y ~ x + (1 | g)", lambda: {"y": [1, 2], "x": [1], "g": [1, 2]}, {}, bm.DataError, ["lengths"],
     ),
+    "dates": (
+        "y ~ day + (1 | g)", lambda: table().assign(day=pd.Timestamp("2026-01-01")), {}, bm.DataError,
+        ["'day' holds dates,", "(data['day'] - data['day'].min()).dt.days"],
+    ),
+    "durations": (
+        "y ~ d + (1 | g)", lambda: table().assign(d=pd.Timedelta(hours=1)), {}, bm.DataError,
+        ["'d' holds durations,", "data['d'].dt.days"],
+    ),
+    "complex numbers": (
+        "y ~ z + (1 | g)", lambda: table().assign(z=1j), {}, bm.DataError,
+        ["'z' holds complex numbers", "slope. Make real numbers of them: numpy.real(data['z'])"],
+    ),
     "no table": ("y ~ x + (1 | g)", lambda: 3, {}, bm.DataError, ["int", "pandas"]),
 }  # fmt: skip
 

@@ -54,13 +54,23 @@ class Materializer(PandasMaterializer):
                 "for all rows is no predictor."
             )
         if isinstance(plain, pd.Series | np.ndarray) and plain.dtype.kind in "mMc":
-            raise DataError(
-                f"'{name}' holds {'complex numbers' if plain.dtype.kind == 'c' else 'dates or durations'}, "
-                "which have no slope. Make numbers of them (days since the first: "
-                "(data['date'] - data['date'].min()).dt.days) or labels (.astype(str))."
-            )
+            raise DataError(self._without_slope(name, plain.dtype.kind))
         if isinstance(plain, pd.Series) and self._is_categorical(values):
             self._refuse_missing_labels(name, plain.isna().to_numpy())
+
+    def _without_slope(self, name: str, kind: str) -> str:
+        """Why a column of dates, durations or complex numbers has no slope, and what to do."""
+        column = f"data[{name!r}]" if name in self.data.columns else name
+        if kind == "c":
+            return (
+                f"'{name}' holds complex numbers, which have no slope. Make real numbers of them: "
+                f"numpy.real({column}), numpy.imag({column}) or numpy.abs({column})."
+            )
+        days = f"({column} - {column}.min()).dt.days" if kind == "M" else f"{column}.dt.days"
+        return (
+            f"'{name}' holds {'dates' if kind == 'M' else 'durations'}, which have no slope. Make numbers of "
+            f"them ({'days since the first' if kind == 'M' else 'days'}: {days}) or labels (.astype(str))."
+        )
 
     def _refuse_other_kind(self, name: str, kind: Any) -> None:
         """A number where the fit had labels would go into every column of the factor."""
