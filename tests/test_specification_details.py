@@ -412,7 +412,26 @@ CALLS = {
     ),
     "a prior by position": (lambda s, f: bm.Prior("normal", 0, 1), bm.PriorError, "mu=..., sigma=..."),
     "no data": (lambda s, f: bm.ModelSpec("y ~ x + (1 | g)"), bm.ArgumentError, "formula and data"),
-    "no groups": (lambda s, f: bm.ModelSpec.from_groups("y ~ x", table()), bm.FormulaError, "groups is"),
+    "no groups": (
+        lambda s, f: bm.ModelSpec.from_groups("y ~ x", table(), re_formula="~ x"),
+        bm.ArgumentError,
+        "needs groups, a column's name or a label for each row: write "
+        "ModelSpec.from_groups('y ~ x', data, groups='g', re_formula='~ x').",
+    ),
+    "no groups, but bars": (
+        lambda s, f: bm.ModelSpec.from_groups("y ~ x + (1 | g)", table()),
+        bm.ArgumentError,
+        "ModelSpec('y ~ x + (1 | g)', data)",
+    ),
+    "lme4's optimisers": (
+        lambda s, f: s.fit(control={"optimizer": "bobyqa"}),
+        bm.ArgumentError,
+        "spec.fit('reml', optimizer='L-BFGS-B')",
+    ),
+    "quiet fits": (lambda s, f: s.fit(disp=False), bm.ArgumentError, "Leave it out for a quiet fit"),
+    "another spelling": (lambda s, f: s.fit(optimizer="lbfgs"), bm.FitError, "Did you mean 'L-BFGS-B'?"),
+    "another case": (lambda s, f: s.fit(optimizer="l-bfgs-b"), bm.FitError, "Did you mean 'L-BFGS-B'?"),
+    "another type": (lambda s, f: s.fit(optimizer=None), bm.FitError, "Unknown optimizer None; choose one"),
     "re_formula by position": (
         lambda s, f: bm.ModelSpec.from_groups("y ~ x", table(), "g", "~ x"),
         bm.ArgumentError,

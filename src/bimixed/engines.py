@@ -1,5 +1,6 @@
 """Which engine a fit goes to, and that it gets its own arguments only."""
 
+import difflib
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import BimixedWarning, FitError
 from bimixed.likelihood.fit import fit_likelihood
+from bimixed.likelihood.optimize import METHODS as OPTIMIZERS
 from bimixed.priors import Priors
 from bimixed.results import Estimates, MixedModelResult
 
@@ -48,10 +50,30 @@ def fit_design(
     return fit_likelihood(
         design,
         reml=name == "reml",
-        optimizer=arguments["optimizer"],
+        optimizer=_known_optimizer(arguments["optimizer"]),
         start=_start(design, arguments["start"]),
         progress=bool(arguments["progress"]),
     )
+
+
+def _known_optimizer(given: object) -> str:
+    """A name of an optimiser.
+
+    Raises
+    ------
+    FitError
+        With the name that may be meant.
+    """
+    if isinstance(given, str) and given in OPTIMIZERS:
+        return given
+    plain = {_letters(name): name for name in OPTIMIZERS}
+    close = difflib.get_close_matches(_letters(str(given)), plain, n=1)
+    hint = f". Did you mean {plain[close[0]]!r}? Choose" if close else "; choose"
+    raise FitError(f"Unknown optimizer {given!r}{hint} one of {', '.join(OPTIMIZERS)}.")
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def _start(design: Design, given: Any) -> Array | None:

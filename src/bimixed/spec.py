@@ -18,6 +18,7 @@ from bimixed.vocabulary import (
     refuse_foreign_arrays,
     refuse_foreign_fit,
     refuse_foreign_specification,
+    refuse_missing_groups,
     refuse_unknown,
 )
 
@@ -155,6 +156,7 @@ class ModelSpec(Specification):
         -871.814
         """
         refuse_foreign_specification(formula, data, unknown, positional, "from_groups")
+        refuse_missing_groups(formula, groups, {"re_formula": re_formula, "vc_formula": vc_formula})
         if context is None:
             context = caller_names(formula, re_formula, vc_formula, columns=column_names(data))
         data = shallow(data)

@@ -80,6 +80,22 @@ def refuse_foreign_specification(
         )
 
 
+def refuse_missing_groups(formula: Any, groups: Any, others: Mapping[str, Any]) -> None:
+    """Explain a call of from_groups without groups."""
+    if groups is not None:
+        return
+    if isinstance(formula, str) and "|" in formula:
+        raise ArgumentError(
+            "from_groups needs groups. The formula has its random effects in bars already: write "
+            f"ModelSpec({formula!r}, data)."
+        )
+    given = "".join(f", {name}={value!r}" for name, value in others.items() if value is not None)
+    raise ArgumentError(
+        "from_groups needs groups, a column's name or a label for each row: write "
+        f"ModelSpec.from_groups({formula!r}, data, groups='g'{given})."
+    )
+
+
 def refuse_unknown(where: str, unknown: Iterable[str], known: tuple[str, ...]) -> None:
     """Explain arguments that a function doesn't have.
 
@@ -235,12 +251,19 @@ _FIT = {
     "start_params": "Write spec.fit('reml', start=result.theta).",
     "maxiter": "Leave it out: the optimiser stops when a Newton step promises nothing.",
     "full_output": "Leave it out: result.diagnostics has the report.",
-    "disp": "Write spec.fit('reml', progress=True).",
+    **dict.fromkeys(
+        ("disp", "verbose"),
+        "Leave it out for a quiet fit: likelihood fits print nothing by default, and progress=True shows the "
+        "search (for 'nuts' progress=False is quiet).",
+    ),
+    "cov_type": "Leave it out: fit.vcov is the covariance of the fixed effects under the model; no other is "
+    "available in this version.",
     "progressbar": "Write spec.fit('nuts', progress={value}).",
     "do_cg": "Leave it out.",
     "free": "Structured covariances are written in the formula: '||' for uncorrelated coefficients.",
     "adapt_delta": "Write spec.fit('nuts', target_accept={value}).",
-    "control": "Write spec.fit('nuts', target_accept=0.99).",
+    "control": "For an optimiser write spec.fit('reml', optimizer='L-BFGS-B'), or leave it out: the default "
+    "is Newton's method. For Stan's adapt_delta write spec.fit('nuts', target_accept=0.99).",
     "idata_kwargs": "Leave it out: result.loo() computes the log-likelihood when it is needed.",
     "formula": "The formula belongs to the specification: ModelSpec(formula, data).fit().",
     "data": "Data belong to the specification: ModelSpec(formula, data).fit().",
@@ -259,6 +282,11 @@ _PREDICT = {
     "level's variance in intervals.",
     "sample_new_groups": "Write fit.predict(new_data, new_levels='sample').",
     "kind": "Write interval='confidence' for the mean and interval='prediction' for a new response.",
+    **dict.fromkeys(
+        ("se_fit", "se"),
+        "Write fit.predict(new_data, interval='confidence'): of likelihood fits the limits of level=0.95 are "
+        "1.96 standard errors from the estimate.",
+    ),
     "alpha": "Write fit.predict(new_data, interval='confidence', level=1 - alpha) (alpha given: {value}).",
 }
 _SIMULATED = "Responses are given, and spec.simulate makes them: write fit.refit_many(spec.simulate("
