@@ -478,9 +478,50 @@ def test_names_of_other_packages_are_answered():
     for name, ours in [("params", "fixef"), ("llf", "loglik"), ("random_effects", "ranef")]:
         with pytest.raises(AttributeError, match=ours):
             getattr(fit, name)
-    with pytest.raises(AttributeError, match="ModelSpec"):
-        _ = bm.lmer
+    for name in ("lmer", "fit"):
+        with pytest.raises(AttributeError, match=r"ModelSpec\('y ~ x \+ \(1 \| g\)', data\)\.fit\(\)"):
+            getattr(bm, name)
     assert not hasattr(fit, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("VarCorr", "write fit.varcorr"),
+        ("confint", "write fit.conf_int()"),
+        ("isSingular", "write fit.diagnostics.singular"),
+        ("bootMer", "write fit.refit_many(fit.spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000"),
+        ("deviance", "write -2 * fit.loglik"),
+        ("anova", "fit.coef_table() tests the coefficients"),
+        ("profile", "fit.conf_int() has Wald limits"),
+        ("plot", "bm.compare(fit, other).plot()"),
+    ],
+)
+def test_names_of_lme4_are_answered(name, line):
+    spec = bm.ModelSpec("y ~ x + (1 | g)", table())
+    with pytest.raises(AttributeError) as caught:
+        getattr(spec.fit(), name)
+    assert f"A result has no '{name}'; " in str(caught.value)
+    assert line in str(caught.value)
+    with pytest.raises(AttributeError) as caught:
+        getattr(spec, name)
+    assert "fit first, fit = spec.fit(); " in str(caught.value)
+    assert line in str(caught.value)
+
+
+def test_names_of_results_belong_to_fits():
+    spec = bm.ModelSpec("y ~ x + (1 | g)", table())
+    for name in ("predict", "summary", "fixef", "diagnostics"):
+        with pytest.raises(AttributeError, match=rf"fit = spec\.fit\(\); write fit\.{name}\."):
+            getattr(spec, name)
+    with pytest.raises(AttributeError, match=r"has no 'nothing'\.$"):
+        _ = spec.nothing
+    for owner in (spec, bm.ModelSpec):
+        with pytest.raises(
+            AttributeError, match=r"write ModelSpec\.from_groups\('y ~ x', data, groups='g'\)"
+        ):
+            _ = owner.from_formula
+        assert not hasattr(owner, "nothing")
 
 
 def test_masked_values_are_missing():

@@ -1,6 +1,7 @@
 """What a specification knows of itself: terms, priors, notices, equation, simulated responses."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -10,12 +11,23 @@ from bimixed.design import Design, notices
 from bimixed.equation import equation
 from bimixed.formula import RandomTerm
 from bimixed.priors import Prior, Priors, resolve_priors
+from bimixed.results import MixedModelResult
 from bimixed.shortening import short_formula
 from bimixed.simulation import simulate
-from bimixed.vocabulary import refuse_incomplete_simulation
+from bimixed.vocabulary import refuse_incomplete_simulation, spec_hint
+
+RESULT_FIELDS = tuple(field.name for field in fields(MixedModelResult))
 
 
-class Specification:
+class _Named(type):
+    """Answers names that the class doesn't have."""
+
+    def __getattr__(cls, name: str) -> Any:
+        hint = spec_hint(name)
+        raise AttributeError(f"{cls.__name__} has no {name!r}{'; ' if hint else ''}{hint}.")
+
+
+class Specification(metaclass=_Named):
     """A model and its data, frozen; :class:`bimixed.ModelSpec` makes and fits it.
 
     Attributes
@@ -138,6 +150,12 @@ class Specification:
         """
         refuse_incomplete_simulation(fixef, random_cov, sigma, unknown)
         return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
+
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for names that a specification doesn't have."""
+        of_results = [] if name.startswith("_") else [*dir(MixedModelResult), *RESULT_FIELDS]
+        hint = spec_hint(name, of_results)
+        raise AttributeError(f"A specification has no {name!r}{'; ' if hint else ''}{hint}.")
 
     def __str__(self) -> str:
         return str(describe(self.design))

@@ -333,14 +333,48 @@ RESULT_NAMES = {
     "idata": "posterior",
     "cov_params": "vcov",
     "logLik": "loglik",
+    "VarCorr": "varcorr",
+    "confint": "conf_int()",
+    "isSingular": "diagnostics.singular",
     "AIC": "aic",
     "BIC": "bic",
     "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
-    "bootstrap": "refit_many(fit.spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
+    **dict.fromkeys(
+        ("bootstrap", "bootMer"),
+        "refit_many(fit.spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
+    ),
 }
 """Attributes of other packages' results → ours."""
+_RESULT_SENTENCES = {
+    "deviance": "write -2 * fit.loglik",
+    "anova": "F tests by term aren't available in this version: fit.coef_table() tests the coefficients, and "
+    "two models are judged by loglik and aic",
+    "profile": "profiles aren't available in this version: fit.conf_int() has Wald limits",
+    "plot": "bm.compare(fit, other).plot() draws two fits, fit.fitted and fit.resid are Series to plot",
+}
+_SPEC_SENTENCES = {
+    "from_formula": "write ModelSpec.from_groups('y ~ x', data, groups='g'), or ModelSpec('y ~ x + (1 | g)', "
+    "data)",
+}
+
+
+def result_hint(name: str) -> str:
+    """What to write for an attribute that a result doesn't have; "" where nothing is known."""
+    if name in RESULT_NAMES:
+        return f"write fit.{RESULT_NAMES[name]}"
+    return _RESULT_SENTENCES.get(name, "")
+
+
+def spec_hint(name: str, of_results: Iterable[str] = ()) -> str:
+    """The same for a specification; names of results belong to its fit."""
+    if name in _SPEC_SENTENCES:
+        return _SPEC_SENTENCES[name]
+    hint = f"write fit.{name}" if name in of_results else result_hint(name)
+    return f"fit first, fit = spec.fit(); {hint}" if hint else ""
+
+
 MODULE_NAMES = {
-    "lmer": "ModelSpec('y ~ x + (1 | g)', data).fit()",
+    **dict.fromkeys(("lmer", "fit"), "ModelSpec('y ~ x + (1 | g)', data).fit()"),
     "mixedlm": "ModelSpec.from_groups('y ~ x', data, groups='g').fit()",
     "MixedLM": "ModelSpec.from_arrays(endog, exog, groups).fit()",
     "Model": "ModelSpec('y ~ x + (1 | g)', data).fit('nuts')",

@@ -22,7 +22,7 @@ from bimixed.results.rows import (
     random_part,
 )
 from bimixed.results.uncertainty import Draws, Uncertainty
-from bimixed.vocabulary import RESULT_NAMES, refuse_foreign_predict, refuse_unknown
+from bimixed.vocabulary import refuse_foreign_predict, refuse_unknown, result_hint
 
 
 @dataclass(frozen=True, repr=False)
@@ -370,9 +370,8 @@ class MixedModelResult(Refitting):
 
     def __getattr__(self, name: str) -> Any:
         """Only asked for names that a result doesn't have."""
-        ours = RESULT_NAMES.get(name)
-        hint = f"; write fit.{ours}" if ours else ""
-        raise AttributeError(f"A result has no {name!r}{hint}.")
+        hint = result_hint(name)
+        raise AttributeError(f"A result has no {name!r}{'; ' if hint else ''}{hint}.")
 
     # --- printing --------------------------------------------------------------------------
 
