@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -245,5 +246,8 @@ def test_summary_and_page(comparison, tmp_path):
     assert "data:image/png;base64," in page
     assert "http" not in page.split("base64,")[0]
     assert "ST LOUIS" in page
+    assert "<td>52</td>" in page  # rows of ANOKA, a whole number
+    assert "52.0000" not in page
+    assert re.search(r"REML, \d+ ms, ok", text)
     with pytest.raises(bm.DataError, match="no folder"):
         comparison.to_html(tmp_path / "missing" / "page.html")

@@ -14,7 +14,7 @@ from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedError, DataError
 from bimixed.likelihood.small import sum_by
 from bimixed.results import MixedModelResult
-from bimixed.results.summary import METHODS, Summary, rows_used
+from bimixed.results.summary import METHODS, Summary, format_seconds, rows_used
 from bimixed.shortening import MANY, listed, short_formula
 from bimixed.verdicts import agreement_table, overall
 from bimixed.vocabulary import refuse_foreign_compare
@@ -204,7 +204,7 @@ class Comparison:
         facts += [("Groups", ", ".join(f"{k} ({n})" for k, n in result.ngroups.items()))]
         for name, r in zip(self.names, self.results, strict=True):
             state = "ok" if r.diagnostics.ok else "see notes"
-            facts.append((name, f"{METHODS[r.method]}, {r.diagnostics.seconds:.3g} s, {state}"))
+            facts.append((name, f"{METHODS[r.method]}, {format_seconds(r.diagnostics.seconds)}, {state}"))
         unit = "posterior" if self.results[self.reference].posterior is not None else "standard"
         sections = [
             ("Fixed effects", self._short(self.fixef)),

@@ -2,6 +2,7 @@
 
 import html
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +92,7 @@ def summarize(result: "MixedModelResult") -> Summary:
         fixed = fixed.rename(columns={"estimate": "mean", "std_error": "sd"})
         fixed_title = "Fixed effects (posterior; limits are equal tails of 95 %)"
         facts.append(("Sampling", _sampling(result)))
-    facts.append(("Time", f"{result.diagnostics.seconds:.3g} s"))
+    facts.append(("Time", format_seconds(result.diagnostics.seconds)))
     dropped = result.design.dropped
     notes = list(result.diagnostics.messages)
     if result.posterior is not None:
@@ -141,9 +142,17 @@ def _sampling(result: "MixedModelResult") -> str:
 
 
 def format_number(value: object, name: str = "") -> str:
-    """Four digits after the point, fewer for large numbers; p-values and diff/sd in their own way."""
+    """Four digits after the point, fewer for large numbers; p-values and diff/sd in their own way.
+
+    Examples
+    --------
+    >>> [format_number(4), format_number(4.0), format_number(1234.5), format_number(1e-9, "p_value")]
+    ['4', '4.0000', '1234.500', '<0.0001']
+    """
     if isinstance(value, str):
         return value
+    if isinstance(value, Integral):
+        return str(value)
     number = float(value)  # type: ignore[arg-type]
     if np.isnan(number):
         return ""
@@ -155,6 +164,19 @@ def format_number(value: object, name: str = "") -> str:
         return f"{number:.3e}"
     digits = 3 if abs(number) >= 100 else 4
     return f"{number:.{digits}f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """A time in words.
+
+    Examples
+    --------
+    >>> [format_seconds(s) for s in (0.0001, 0.00541, 0.5, 1.234, 1234.5)]
+    ['<1 ms', '5 ms', '500 ms', '1.23 s', '1234 s']
+    """
+    if seconds < 0.9995:
+        return "<1 ms" if seconds < 5e-4 else f"{1000.0 * seconds:.0f} ms"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"
 
 
 def left_out(table: pd.DataFrame, whole: str) -> list[str]:
