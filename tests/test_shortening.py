@@ -65,6 +65,32 @@ def test_the_page_of_hundreds_shows_what_doesn_t_agree(large, tmp_path):
     assert "<th>sigma</th>" in page
 
 
+def test_priors_of_hundreds_are_printed_in_part(large):
+    text = str(large.priors)
+    assert len(text.split("\n")) == 17
+    assert "… (288 more) …" in text
+    assert "sd_groups[Intercept]  Prior" in text
+    assert text.split("\n")[-2].startswith("sigma ")
+    assert "dict(spec.priors) all" in text
+    assert len(dict(large.priors)) == 303
+    some = many(20)
+    assert "more" not in str(some.priors)
+    assert len(str(some.priors).split("\n")) == 22
+
+
+def test_the_picture_of_thousands_is_of_a_size(large, tmp_path):
+    fit = large.fit()
+    comparison = bm.compare(fit, large.fit("ml"))
+    figure = comparison.plot()
+    assert figure.get_size_inches()[1] < 40
+    (forest,) = [ax for ax in figure.axes if ax.get_title("left").startswith("Fixed effects")]
+    labels = [label.get_text() for label in forest.get_yticklabels()]
+    assert labels == fit.fixef.index[:MANY].tolist()
+    assert "the first 60 of 301; comparison.fixef has all" in forest.get_title("left")
+    page = comparison.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "The picture shows the first 60 parameters of each kind" in page
+
+
 def test_dropped_columns_are_counted():
     rng = np.random.default_rng(0)
     X = np.column_stack([np.ones(200), rng.normal(size=(200, 2))])

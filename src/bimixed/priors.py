@@ -22,6 +22,7 @@ import numpy as np
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import PriorError
+from bimixed.shortening import MANY, lines_in_part
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "normal": ("mu", "sigma"),
@@ -145,10 +146,12 @@ class Priors(Mapping[str, Prior]):
 
     def __repr__(self) -> str:
         width = max(map(len, self.of))
-        return "\n".join(
+        lines = [
             f"{name:<{width}}  {prior!r}{'' if name in self.given else '  (default)'}"
             for name, prior in self.of.items()
-        )
+        ]
+        told = [] if len(lines) <= MANY else ["spec.priors['name'] has each, dict(spec.priors) all"]
+        return "\n".join([*lines_in_part(lines), *told])
 
 
 def sd_name(key: str, coefficient: str) -> str:

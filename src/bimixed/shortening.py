@@ -1,6 +1,6 @@
 """What is too long to print: its first and last parts, and how much is left out between them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MANY = 60
 """As many coefficients, terms or rows are shown in whole."""
@@ -18,10 +18,20 @@ def listed(names: Iterable[object]) -> str:
     'x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, … (85 more) …, x95, x96, x97, x98, x99'
     """
     shown = [str(name) for name in names]
-    if len(shown) > MANY:
-        left_out = len(shown) - FIRST - LAST
-        shown = [*shown[:FIRST], f"… ({left_out} more) …", *shown[-LAST:]]
-    return ", ".join(shown)
+    return ", ".join(lines_in_part(shown))
+
+
+def lines_in_part(lines: Sequence[str]) -> list[str]:
+    """Of many lines, or names, the first and last, with one between them that counts the others.
+
+    Examples
+    --------
+    >>> lines_in_part([f"x{i}" for i in range(100)])[9:12]
+    ['x9', '… (85 more) …', 'x95']
+    """
+    if len(lines) <= MANY:
+        return list(lines)
+    return [*lines[:FIRST], f"… ({len(lines) - FIRST - LAST} more) …", *lines[-LAST:]]
 
 
 def short_formula(text: str) -> str:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from bimixed.plots.forest import forest
 from bimixed.plots.shrinkage import shrinkage
+from bimixed.shortening import MANY
 
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
@@ -20,7 +21,7 @@ def comparison_figure(comparison: "Comparison") -> Any:
 
     factors = comparison.results[0].design.factors
     panels = [(f.key, name) for f in factors for name in f.names]
-    bottom = 1.2 + 0.45 * max(len(comparison.fixef), len(comparison.varcorr))
+    bottom = 1.2 + 0.45 * min(max(len(comparison.fixef), len(comparison.varcorr)), MANY)
     heights = [3.4] * len(panels) + [bottom]
     figure = plt.figure(figsize=(12, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)

@@ -70,10 +70,19 @@ def comparison_page(comparison: "Comparison") -> str:
 <h2>Shrinkage and estimates</h2>
 <p><img alt="Shrinkage of every level, and estimates with intervals of both fits"
  src="data:image/png;base64,{_png(comparison_figure(comparison))}"></p>
-{shrinkage}
+{_cut(comparison)}{shrinkage}
 </body>
 </html>
 """
+
+
+def _cut(comparison: "Comparison") -> str:
+    """What the picture leaves out."""
+    longest = max(len(comparison.fixef), len(comparison.varcorr))
+    if longest <= MANY:
+        return ""
+    return f"<p>The picture shows the first {MANY} parameters of each kind; comparison.fixef and \
+comparison.varcorr have all.</p>"
 
 
 def _agreement(comparison: "Comparison") -> str:
