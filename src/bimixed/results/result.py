@@ -263,7 +263,9 @@ class MixedModelResult(Refitting):
         interval : {"confidence", "prediction"}, optional
             Limits for the expected response, or for a new response. They count the uncertainty of
             fixed and random effects together, for likelihood fits given the estimated variances
-            (Henderson 1975), for draws that of the variances too.
+            (Henderson 1975), for draws that of the variances too. With ``random="none"`` they count
+            fixed effects and residual only, and no variance between groups: the interval of a new
+            level is that of ``new_levels="sample"``.
         level : float
         random_seed : int, optional
             Of the noise that intervals of draws need.
