@@ -17,7 +17,6 @@ LAYERS = [
     "vocabulary",
     "shortening",
     "formula",
-    "blocked",
     "dense",
     "covariance",
     "sparse",

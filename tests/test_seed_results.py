@@ -65,7 +65,7 @@ def test_degenerate_radon_model_is_explained():
     (message,) = fit.diagnostics.messages
     assert "variance of county" in message
     assert "not identified" in message
-    assert "fixed effects already have a coefficient for every level" in message
+    assert "fixed effects already determine every level" in message
     # standard errors that depend on the variance are not known either
     assert np.isnan(fit.fixef.loc["county[T.ANOKA]", "std_error"])
     assert "not identified" in str(fit)

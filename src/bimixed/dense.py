@@ -3,18 +3,24 @@
 numpy and SciPy each bring a BLAS with threads of its own. While the threads of one still wait for work,
 calls of the other take a hundred times as long, so whatever is large enough for threads goes to SciPy's
 here; small matrices stay with numpy, whose calls cost less and start no threads at that size.
+
+Threads of a factorization wait for each other again and again. On two idle cores they take half off its time;
+beside one busy process they make it ten to fifty times as long. They are used for large matrices on machines
+with many cores alone.
 """
 
+import os
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bimixed import blocked
-from bimixed.blocked import BLOCK, SMALL_PRODUCT
-
 Array = NDArray[np.float64]
 
+SMALL_PRODUCT = 200_000
+"""Multiplications of a matrix product up to which no BLAS starts threads."""
 NARROW = 1_000
 """Products with so few numbers on the right are made in stretches of rows, each a small product."""
 WIDEST, MIDDLING_WORK = 16_384, 50_000_000
@@ -25,8 +31,24 @@ ONCE_IS_ENOUGH = 100.0
 """Norm of a Cholesky factor's inverse up to which one orthonormalisation leaves an error of 1e-12."""
 SMALL = 32
 """Rows of a matrix to factorize up to which none does."""
-MIDDLING = 400
-"""Rows up to which a matrix is factorized by blocks of that size."""
+LARGE, MANY_CORES = 1_500, 4
+"""Rows, and cores, from which a factorization has threads."""
+
+
+@cache
+def _libraries() -> Any:
+    import scipy.linalg.lapack  # noqa: F401 (what isn't loaded isn't found)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _threads_for(rows: int) -> AbstractContextManager[Any]:
+    """The threads that a factorization has."""
+    if rows >= LARGE and (os.cpu_count() or 1) >= MANY_CORES:
+        return nullcontext()
+    limited: AbstractContextManager[Any] = _libraries().limit(limits=1)
+    return limited
 
 
 def _oriented(M: Array) -> tuple[Array, bool]:
@@ -94,10 +116,9 @@ def cholesky(M: Array, overwrite: bool = False) -> Array:
     """
     if len(M) <= SMALL:
         return np.linalg.cholesky(M)
-    if len(M) <= MIDDLING:
-        return blocked.cholesky(M)
     by_rows = not M.flags.f_contiguous  # then the lower triangle is the upper one of what LAPACK sees
-    found, info = _lapack().dpotrf(M.T if by_rows else M, lower=not by_rows, overwrite_a=overwrite)
+    with _threads_for(len(M)):
+        found, info = _lapack().dpotrf(M.T if by_rows else M, lower=not by_rows, overwrite_a=overwrite)
     if info != 0:
         raise np.linalg.LinAlgError(f"not positive definite at row {info}")
     return np.asarray(found.T if by_rows else found)
@@ -107,10 +128,9 @@ def inverse_of(chol: Array) -> Array:
     """Lower triangle of (LL')⁻¹ from L; zeros above."""
     if len(chol) == 0:
         return chol.copy()
-    if len(chol) <= MIDDLING:
-        return blocked.inverse_of(chol)
     by_rows = not chol.flags.f_contiguous
-    found, info = _lapack().dpotri(chol.T if by_rows else chol, lower=not by_rows)
+    with _threads_for(len(chol)):
+        found, info = _lapack().dpotri(chol.T if by_rows else chol, lower=not by_rows)
     if info != 0:
         raise np.linalg.LinAlgError(f"singular at row {info}")
     return np.asarray(found.T if by_rows else found)
@@ -127,13 +147,11 @@ def solve_lower(L: Array, right: Array, transpose: bool = False) -> Array:
         return np.zeros(right.shape)
     if len(L) <= SMALL:
         return np.asarray(np.linalg.solve(L.T if transpose else L, right))
-    columns = right[:, None] if right.ndim == 1 else right
-    if len(L) <= MIDDLING and columns.shape[1] <= BLOCK:
-        return blocked.solve_lower(L, columns, transpose).reshape(right.shape)
     by_rows = not L.flags.f_contiguous
-    found, info = _lapack().dtrtrs(
-        L.T if by_rows else L, right, lower=not by_rows, trans=int(transpose != by_rows)
-    )
+    with _threads_for(len(L)):
+        found, info = _lapack().dtrtrs(
+            L.T if by_rows else L, right, lower=not by_rows, trans=int(transpose != by_rows)
+        )
     if info != 0:
         raise np.linalg.LinAlgError(f"singular at row {info}")
     return np.asarray(found)
@@ -189,7 +207,8 @@ def triangular_factor(X: Array) -> Array:
 def _householder(X: Array) -> tuple[Array, Array]:
     from scipy.linalg import qr
 
-    Q, R = qr(X, mode="economic", check_finite=False)
+    with _threads_for(X.shape[1]):
+        Q, R = qr(X, mode="economic", check_finite=False)
     return np.ascontiguousarray(Q), R
 
 

@@ -13,8 +13,8 @@ from bimixed.sparse import Analysis
 
 Ints = NDArray[np.intp]
 
-COMPILED = 500_000
-"""Products of pairs from which compiled loops are worth loading."""
+COMPILED, COMPILED_SIZE = 500_000, 5_000_000
+"""Products of pairs, or numbers of the dense matrix, from which compiled loops are worth loading."""
 DENSE_SHARE = 0.25
 """Couplings filled beyond this share are multiplied as dense matrices, which is faster there."""
 DENSE_SIZE = 20_000_000
@@ -69,7 +69,8 @@ class Pairs:
         """Whether products go to compiled loops."""
         if self.is_full:
             return False
-        return float(np.sum(np.diff(self.row_starts).astype(float) ** 2)) >= COMPILED
+        products = float(np.sum(np.diff(self.row_starts).astype(float) ** 2))
+        return products >= COMPILED or self.n_rows * self.n_columns >= COMPILED_SIZE
 
     def positions(self, analysis: Analysis) -> Ints:
         """The pairs' columns in the order of a sparse factorization."""

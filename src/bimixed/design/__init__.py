@@ -6,7 +6,7 @@ from bimixed.design.design import Design
 from bimixed.design.encoding import NewRows
 from bimixed.design.frame import column_names
 from bimixed.design.groups_argument import group_column
-from bimixed.design.notices import notices
+from bimixed.design.notices import notices, uncorrelated_and_far
 from bimixed.design.random_effects import RandomFactor
 from bimixed.design.rows import LevelRows, MixedRows, RandomRows, parents, sparse_values
 from bimixed.design.wide import Projection
@@ -26,4 +26,5 @@ __all__ = [
     "notices",
     "parents",
     "sparse_values",
+    "uncorrelated_and_far",
 ]

@@ -18,6 +18,20 @@ def _like_residuals(Z: sp.csr_array) -> bool:
     return bool(np.linalg.norm(moved - scale * v) <= 1e-8 * scale * np.linalg.norm(v))
 
 
+def _takes_up_residuals(factor: RandomFactor) -> bool:
+    """Whether some covariance of the coefficients gives every level's rows the residuals' covariance, I."""
+    K, counts = factor.n_coefficients, np.bincount(factor.codes, minlength=factor.n_levels)
+    if K < 2 or len(factor.template.sub_blocks()) > 1 or (counts != K).any():
+        return False
+    Z = factor.values[np.argsort(factor.codes, kind="stable")].reshape(-1, K, K)
+    try:
+        inverse = np.linalg.inv(Z[0])
+    except np.linalg.LinAlgError:
+        return False
+    W = Z @ inverse  # with Cov(b) = Z₀⁻¹Z₀⁻ᵀ, Cov(Zb) is WW'
+    return bool(np.abs(W @ W.mT - np.eye(K)).max() < 1e-8)
+
+
 def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> None:
     """Refuse a variance that no data of this shape can give, and warn of a doubtful one.
 
@@ -54,6 +68,13 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
             "group, or remove the term. If the data are wide (one row per subject, its measurements in "
             f"several columns), make them long first: data.melt(id_vars={factor.group.split(':')}, "
             "var_name='time', value_name='y')."
+        )
+    if equal_weights and _takes_up_residuals(factor):
+        raise DataError(
+            f"{source} has {factor.n_coefficients} coefficients, and every level of {factor.key} as many rows "
+            "with the same covariates: the covariance of the coefficients can be anything that the "
+            "residuals could, so that the two can't be told apart. Use fewer coefficients, '||' in place of '|', or a "
+            "number in place of categories (a covariate read as text is a factor)."
         )
     if levels * factor.n_coefficients >= n:
         most = int(factor.level_counts().max())

@@ -19,6 +19,8 @@ from bimixed.formula import RandomTerm
 
 FEW = 5
 """Fewer levels than this leave a variance poorly known."""
+FAR, VERY_FAR = 4.0, 10.0
+"""Means of a covariate, in its sds, from which 0 is no place to judge an intercept by."""
 WIDE = 1e4
 """Ratio of the covariates' sizes beyond which a naive fit would be ill-conditioned."""
 
@@ -117,6 +119,41 @@ def _of_group(factor: RandomFactor) -> Iterator[str]:
             "known of the variance, and their effects are shrunk most."
         )
     yield from _constant_slopes(factor)
+    for name, mean in uncorrelated_and_far(factor):
+        yield (
+            f"{name} lies far from 0 (its mean is {mean:.4g}), and its random slope is uncorrelated with "
+            f"the intercept of {factor.key}: they are independent at {name} = 0 alone, and another origin "
+            f"is another model. Centre it, I({name} - {mean:.4g}), or correlate them with '|'."
+        )
+    for name, mean in _correlated_and_far(factor):
+        yield (
+            f"{name} lies far from 0 (its mean is {mean:.4g}): the sd of the random intercept of "
+            f"{factor.key} and its correlation with the slope are those at {name} = 0. To read them where "
+            f"the data are, centre it: I({name} - {mean:.4g})."
+        )
+
+
+def uncorrelated_and_far(factor: RandomFactor) -> list[tuple[str, float]]:
+    """Covariates far from 0 whose slopes are uncorrelated with an intercept of the group, and their means."""
+    return [(name, mean) for name, mean, own in _far_slopes(factor, FAR) if not own]
+
+
+def _correlated_and_far(factor: RandomFactor) -> list[tuple[str, float]]:
+    return [(name, mean) for name, mean, own in _far_slopes(factor, VERY_FAR) if own]
+
+
+def _far_slopes(factor: RandomFactor, limit: float) -> list[tuple[str, float, bool]]:
+    """Name, mean, and whether it is correlated with the intercept."""
+    if factor.is_mixed or "Intercept" not in factor.names:
+        return []
+    intercept, found = factor.names.index("Intercept"), []
+    for block in factor.template.sub_blocks():
+        for k in range(block.start, block.stop):
+            column = factor.values[:, k]
+            mean, sd = float(column.mean()), float(column.std())
+            if k != intercept and abs(mean) > limit * sd > 0.0:
+                found.append((factor.names[k], mean, block.start <= intercept < block.stop))
+    return found
 
 
 def _both_fixed_and_random(design: Design, factor: RandomFactor) -> Iterator[str]:
@@ -124,7 +161,7 @@ def _both_fixed_and_random(design: Design, factor: RandomFactor) -> Iterator[str
     if determined:
         names = " and ".join(factor.names[k] for k in determined)
         yield (
-            f"{factor.key} is both fixed and random: the fixed effects have a coefficient for every level, "
+            f"{factor.key} is both fixed and random: the fixed effects determine every level, "
             f"so REML can't identify the variance of {names}. Remove one of the two."
         )
 

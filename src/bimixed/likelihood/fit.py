@@ -18,7 +18,7 @@ from bimixed.likelihood.fixef import FixefCovariance
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.predictors import LinearPredictorVariance
-from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem
+from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem, without_traces
 from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.setup import Setup, set_up
 from bimixed.likelihood.start import moment_start
@@ -85,6 +85,7 @@ def fit_likelihood(
     )
     if progress:
         print()  # ends the line of evaluations
+    report = without_traces(problem, report)
     # Step 3: everything at the optimum
     theta = problem.theta(report.x)
     here = report.point

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
-from bimixed.design import Design, RandomFactor
+from bimixed.design import Design, RandomFactor, uncorrelated_and_far
 from bimixed.design.fixed import ALIASED
 from bimixed.fixed_basis import root_weights
 from bimixed.likelihood.coordinates import COLLINEAR, Coordinates
@@ -164,11 +164,12 @@ def identification_message(factor: RandomFactor, coefficients: list[int]) -> str
     """Why a variance is not identified, and what to do."""
     names = " and ".join(repr(factor.names[k]) for k in coefficients)
     return (
-        f"The variance of {factor.key} ({names}) is not identified: the fixed effects already have "
-        f"a coefficient for every level of {factor.key}, so they take up all that the random "
+        f"The variance of {factor.key} ({names}) is not identified: the fixed effects already "
+        f"determine every level of {factor.key}, so they take up all that the random "
         f"effects could explain, and every value of the variance fits equally well. It is NaN, and "
-        f"so are standard errors that depend on it. Remove {factor.key} from the fixed part to "
-        f"estimate its variance, or remove {' and '.join(factor.sources)} to keep fixed effects."
+        f"so are standard errors that depend on it. To estimate it, remove {factor.key} (or a factor "
+        f"within its levels) from the fixed part; to keep fixed effects, remove "
+        f"{' and '.join(factor.sources)}."
     )
 
 
@@ -185,7 +186,11 @@ def singular_messages(
             continue
         H = (T[place] @ T[place].T)[np.ix_(keep, keep)]
         M = coordinates.M[place][np.ix_(keep, keep)]
-        for own in null_directions(H, np.ones(len(keep))):
+        null = null_directions(H, np.ones(len(keep)))
+        if len(null) == len(keep) > 1:
+            messages.append(_all_singular_message(factor))
+            continue
+        for own in null:
             direction = np.linalg.solve(M.T, own)
             messages.append(_singular_message(factor, keep, direction / np.linalg.norm(direction)))
     return messages
@@ -196,10 +201,27 @@ def _is_regular(T: Array) -> bool:
     return bool(np.prod(np.diagonal(T)) > 1e-3 * np.linalg.norm(T) ** (len(T) - 1))
 
 
+def _all_singular_message(factor: RandomFactor) -> str:
+    return (
+        f"Singular fit: the estimated variances of {' and '.join(map(repr, factor.names))} between levels of "
+        f"{factor.key} are 0 (the data show no more variation between them than chance). The estimates "
+        f"are valid; to simplify, leave {' and '.join(factor.sources)} out, or fit with method='nuts', whose "
+        "prior keeps them above 0."
+    )
+
+
 def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -> str:
     large = [(factor.names[k], w) for k, w in zip(keep, direction, strict=True) if abs(w) > 1e-3]
     if len(large) == 1:
         name = large[0][0]
+        far = uncorrelated_and_far(factor)
+        if far:
+            column, mean = far[0]
+            return (
+                f"Singular fit: the estimated variance of {name!r} between levels of {factor.key} is 0, in a "
+                f"model whose slopes and intercepts are independent at {column} = 0, far from the data, and "
+                f"nowhere else. Centre the covariate, I({column} - {mean:.4g}), or write '|' for '||'."
+            )
         return (
             f"Singular fit: the estimated variance of {name!r} between levels of {factor.key} is 0 "
             f"(the data show no more variation between them than chance). The estimates are valid; "

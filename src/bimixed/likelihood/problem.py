@@ -1,7 +1,7 @@
 """The criterion of one design as a function that an optimiser can have."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from bimixed.likelihood.factorization import factorize
 from bimixed.likelihood.information import average_information
 from bimixed.likelihood.objective import Evaluation, Gradient, evaluate, gradient, relative_factors
 from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
-from bimixed.likelihood.optimize import difference_hessian, newton_step
+from bimixed.likelihood.optimize import OptimizerReport, difference_hessian, newton_step
 from bimixed.likelihood.selected_inverse import SelectedInverse
 from bimixed.likelihood.variance_steps import NEARLY_SINGULAR, VariancePath, trials
 
@@ -23,6 +23,8 @@ EXACT = 1e-9
 """Share of the fixed effects' residual sum of squares below which nothing is left as residual."""
 DOUBTFUL = 1e-6
 """Shares below this are looked at."""
+TRACE = 1e-4
+"""Relative sds below this may be rounding."""
 WORST = 1e100
 """Finite stand-in for a deviance that can't be computed, so that a line search shortens its step."""
 
@@ -403,6 +405,27 @@ def fits_exactly(problem: Problem, at: At | Failed) -> bool:
     free = np.where(problem.diagonal & problem.free, 1e6, 0.0)
     there = problem(problem.coordinates(free))
     return isinstance(there, Failed) or there.sigma2 <= limit
+
+
+def without_traces(problem: Problem, report: OptimizerReport) -> OptimizerReport:
+    """The optimum with blocks of T that are 0 but for rounding put to 0, where the criterion doesn't mind."""
+    theta, start, changed = problem.theta(report.x), 0, False
+    for template in problem.cp.templates:
+        T = template.factor(theta[start : start + template.n_theta])
+        for block in template.sub_blocks():
+            if 0.0 < np.linalg.norm(T[block, block]) < TRACE:
+                T[block, block] = 0.0
+                changed = True
+        theta[start : start + template.n_theta] = template.theta(T)
+        start += template.n_theta
+    if not changed:
+        return report
+    x = problem.coordinates(theta)
+    point = problem(x)
+    if point.value > report.value + 1e-8:
+        return report
+    bounded = problem.diagonal[problem.free]
+    return replace(report, x=x, value=point.value, point=point, at_bound=bounded & (x == 0.0))
 
 
 def make_problem(cp: CrossProducts, reml: bool, unidentified: Mapping[int, Sequence[int]]) -> Problem:
