@@ -71,10 +71,10 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
         )
     if equal_weights and _takes_up_residuals(factor):
         raise DataError(
-            f"{source} has {factor.n_coefficients} coefficients, and every level of {factor.key} as many rows "
-            "with the same covariates: the covariance of the coefficients can be anything that the "
-            "residuals could, so that the two can't be told apart. Use fewer coefficients, '||' in place of '|', or a "
-            "number in place of categories (a covariate read as text is a factor)."
+            f"{source} has {factor.n_coefficients} coefficients, and every level of {factor.key} as many "
+            "rows with the same covariates: the covariance of the coefficients can be anything that the "
+            "residuals could, so that the two can't be told apart. Use fewer coefficients, '||' for '|', or "
+            "a number in place of categories (a covariate read as text is a factor)."
         )
     if levels * factor.n_coefficients >= n:
         most = int(factor.level_counts().max())
