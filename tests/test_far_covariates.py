@@ -74,3 +74,25 @@ def test_variances_that_are_all_zero_are_zero_and_one_message():
     assert (fit.ranef["h"].to_numpy() == 0.0).all()
     messages = [message for message in fit.diagnostics.messages if "levels of h" in message]
     assert len(messages) == 1 and "'Intercept' and 'x'" in messages[0]
+
+
+def test_a_correlation_of_one_is_no_variance_of_zero_whatever_the_units():
+    """Levels of an exact line: intercept and slope vary together, in seconds and in milliseconds."""
+    rng = np.random.default_rng(0)
+    g, s = np.repeat(np.arange(30), 6), rng.uniform(2, 9, 180)
+    b = rng.normal(size=30)
+    y = 300 + 20 * b[g] + 8 * b[g] * s + 10 * rng.normal(size=180)
+    for unit in (1e-5, 1.0, 1e3):
+        fit = bm.ModelSpec("y ~ s + (s | g)", pd.DataFrame({"y": y, "s": s * unit, "g": g})).fit("ml")
+        assert fit.diagnostics.singular
+        (message,) = fit.diagnostics.messages
+        assert "combination" in message and "Intercept" in message and "·s" in message
+
+
+def test_a_slope_that_the_intercept_hides_is_told_to_be_centred():
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(30), 10)
+    x = rng.normal(size=300) + 2.46e6
+    y = rng.normal(size=30)[g] * (x - 2.46e6) + rng.normal(size=300)
+    with pytest.warns(bm.IdentificationWarning, match="centre it"):
+        bm.ModelSpec("y ~ x + C(g) + (x | g)", pd.DataFrame({"y": y, "x": x, "g": g})).fit()

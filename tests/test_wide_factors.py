@@ -143,6 +143,18 @@ def test_dependent_columns_are_those_of_the_dense_rule(terms):
     np.testing.assert_array_equal(kept, independent_columns(X))
 
 
+@pytest.mark.parametrize("formula", ["y ~ C(f)*C(b) + (1 | g)", "y ~ x + C(f):C(b) + (1 | g)"])
+def test_an_empty_cell(formula):
+    """A column that is 0 throughout drops alone, in sizes where R isn't Householder's."""
+    data = table(levels=150, n=40_000)
+    data.loc[(data["f"] == "l5") & (data["b"] == "v"), "b"] = "u"
+    spec = bm.ModelSpec(formula, data)
+    assert spec.design.wide is not None
+    assert len(spec.design.kept) == len(spec.design.names) - 1
+    X = spec.design.X[:, spec.design.kept]
+    assert np.linalg.matrix_rank((X.T @ X).toarray()) == len(spec.design.kept)
+
+
 def test_five_thousand_levels():
     """No n × p matrix: 60,000 × 5,000 numbers would be 2.2 GiB."""
     import tracemalloc

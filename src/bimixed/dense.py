@@ -180,6 +180,8 @@ def orthonormal(X: Array) -> tuple[Array, Array]:
     if n * p * p <= SMALL_PRODUCT:
         return np.linalg.qr(X)
     lengths = np.sqrt(np.einsum("np,np->p", X, X))
+    if not lengths.all():
+        return _householder(X)
     Q, R = X / lengths, np.diag(lengths)
     for _ in range(2):
         try:

@@ -94,6 +94,9 @@ class Prior:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A Prior can't be changed; make a new one.")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made_again, (self.family, self.parameters)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Prior):
             return NotImplemented
@@ -105,6 +108,10 @@ class Prior:
     def __repr__(self) -> str:
         shown = [f"{name}={value:.5g}" for name, value in self.parameters.items()]
         return f"Prior({', '.join([repr(self.family), *shown])})"
+
+
+def _made_again(family: str, parameters: dict[str, float]) -> Prior:
+    return Prior(family, **parameters)
 
 
 def _number(family: str, name: str, value: float) -> float:

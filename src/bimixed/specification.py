@@ -54,6 +54,13 @@ class Specification(metaclass=_Named):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A ModelSpec can't be changed; make a new one.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in Specification.__slots__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
     @property
     def priors(self) -> Priors:
         """The prior of every parameter, by full name; those not given are weakly informative.

@@ -6,7 +6,7 @@ from bimixed.design.design import Design
 from bimixed.design.encoding import NewRows
 from bimixed.design.frame import column_names
 from bimixed.design.groups_argument import group_column
-from bimixed.design.notices import notices, uncorrelated_and_far
+from bimixed.design.notices import far_slopes, notices, uncorrelated_and_far
 from bimixed.design.random_effects import RandomFactor
 from bimixed.design.rows import LevelRows, MixedRows, RandomRows, parents, sparse_values
 from bimixed.design.wide import Projection
@@ -22,6 +22,7 @@ __all__ = [
     "array_design",
     "build_design",
     "column_names",
+    "far_slopes",
     "group_column",
     "notices",
     "parents",

@@ -135,14 +135,14 @@ def _of_group(factor: RandomFactor) -> Iterator[str]:
 
 def uncorrelated_and_far(factor: RandomFactor) -> list[tuple[str, float]]:
     """Covariates far from 0 whose slopes are uncorrelated with an intercept of the group, and their means."""
-    return [(name, mean) for name, mean, own in _far_slopes(factor, FAR) if not own]
+    return [(name, mean) for name, mean, own in far_slopes(factor, FAR) if not own]
 
 
 def _correlated_and_far(factor: RandomFactor) -> list[tuple[str, float]]:
-    return [(name, mean) for name, mean, own in _far_slopes(factor, VERY_FAR) if own]
+    return [(name, mean) for name, mean, own in far_slopes(factor, VERY_FAR) if own]
 
 
-def _far_slopes(factor: RandomFactor, limit: float) -> list[tuple[str, float, bool]]:
+def far_slopes(factor: RandomFactor, limit: float) -> list[tuple[str, float, bool]]:
     """Name, mean, and whether it is correlated with the intercept."""
     if factor.is_mixed or "Intercept" not in factor.names:
         return []

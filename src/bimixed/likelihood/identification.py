@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
-from bimixed.design import Design, RandomFactor, uncorrelated_and_far
+from bimixed.design import Design, RandomFactor, far_slopes, uncorrelated_and_far
 from bimixed.design.fixed import ALIASED
 from bimixed.fixed_basis import root_weights
 from bimixed.likelihood.coordinates import COLLINEAR, Coordinates
@@ -17,6 +17,8 @@ Bools = NDArray[np.bool_]
 
 FAR = 1e-10
 """Share of a covariate that others leave of it at which its own rounding shows: 1e10 sds from 0."""
+FAR_BESIDE = 1e4
+"""Mean of a covariate, in its sds, at which digits are lost where the intercept isn't identified."""
 CONFOUNDED = 1e-9
 """Eigenvalue of the unit-diagonal information below which a direction of variances counts as flat."""
 
@@ -163,13 +165,18 @@ def confounded_message(design: Design, confounded: dict[int, list[int]]) -> str:
 def identification_message(factor: RandomFactor, coefficients: list[int]) -> str:
     """Why a variance is not identified, and what to do."""
     names = " and ".join(repr(factor.names[k]) for k in coefficients)
+    hints = [
+        f" {name} lies so far from 0 that its slope can hardly be told from the intercept here: centre it, "
+        f"I({name} - {mean:.10g})."
+        for name, mean, _ in far_slopes(factor, FAR_BESIDE)
+    ]
     return (
         f"The variance of {factor.key} ({names}) is not identified: the fixed effects already "
         f"determine every level of {factor.key}, so they take up all that the random "
         f"effects could explain, and every value of the variance fits equally well. It is NaN, and "
         f"so are standard errors that depend on it. To estimate it, remove {factor.key} (or a factor "
         f"within its levels) from the fixed part; to keep fixed effects, remove "
-        f"{' and '.join(factor.sources)}."
+        f"{' and '.join(factor.sources)}.{''.join(hints)}"
     )
 
 
@@ -185,13 +192,16 @@ def singular_messages(
         if len(keep) == len(T[place]) and _is_regular(T[place]):
             continue
         H = (T[place] @ T[place].T)[np.ix_(keep, keep)]
-        M = coordinates.M[place][np.ix_(keep, keep)]
+        M, sizes = coordinates.M[place][np.ix_(keep, keep)], coordinates.sizes[place]
         null = null_directions(H, np.ones(len(keep)))
         if len(null) == len(keep) > 1:
             messages.append(_all_singular_message(factor))
             continue
         for own in null:
             direction = np.linalg.solve(M.T, own)
+            # what each coefficient adds to a row tells which take part, in the data's units
+            share = np.abs(direction / np.where(sizes[keep] > 0.0, sizes[keep], 1.0))
+            direction[share < 1e-3 * share.max()] = 0.0
             messages.append(_singular_message(factor, keep, direction / np.linalg.norm(direction)))
     return messages
 
@@ -211,7 +221,7 @@ def _all_singular_message(factor: RandomFactor) -> str:
 
 
 def _singular_message(factor: RandomFactor, keep: list[int], direction: Array) -> str:
-    large = [(factor.names[k], w) for k, w in zip(keep, direction, strict=True) if abs(w) > 1e-3]
+    large = [(factor.names[k], w) for k, w in zip(keep, direction, strict=True) if w != 0.0]
     if len(large) == 1:
         name = large[0][0]
         far = uncorrelated_and_far(factor)
