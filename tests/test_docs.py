@@ -25,7 +25,10 @@ def test_blocks_run(page, tmp_path, monkeypatch):
             exec(compile(block, page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/errors.md", "docs/constructs.md", "docs/architecture.md"])
+OTHERS = ["docs/errors.md", "docs/constructs.md", "docs/architecture.md", "docs/benchmarks.md", "docs/optima.md"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS])
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from dense import dense_fit
 from designs import data, forced, theta_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bimixed.crossproducts import cross_products
@@ -69,6 +69,7 @@ def general_design(structure, seed, n, weighted):
     reml=st.booleans(),
     singular=st.sampled_from(["none", "some", "all", "wide"]),
 )
+@example(seed=185, n=60, weighted=False, reml=False, singular="wide")
 def test_against_brute_force(structure, route, seed, n, weighted, reml, singular):
     kwargs = {"weights": "w", "offset": "o"} if weighted else {}
     if structure in GENERAL:

@@ -160,8 +160,8 @@ class DenseTrailing:
         T = self.T[f.place]
         T_inverse = inverse_if_regular(T)
         if T_inverse is not None:
-            scaled = T_inverse @ self.blocks(f).sum(axis=0) @ T_inverse.T
-            return T_inverse.T @ (f.n_levels * np.eye(len(T)) - scaled) @ T_inverse
+            inside = dense.symmetric(np.tril(_diagonal_blocks(self._lower_inverse, f).sum(axis=0)))
+            return T_inverse.T @ (f.n_levels * np.eye(len(T)) - inside) @ T_inverse
         full = dense.symmetric(np.tril(self.S))
         rows = full[f.columns]
         U = _diagonal_blocks(full, f).sum(axis=0)
@@ -223,7 +223,12 @@ class SparseTrailing:
     def _P(self) -> Array:
         """ΛM⁻¹Λ' on A's pattern."""
         factors = [self.T[f.place] for f in self.factors]
-        return scale_blocks(self.factor.analysis, self._inverse.at_pattern(), factors, _kinds(self.factors))
+        return scale_blocks(self.factor.analysis, self._inverse_values, factors, _kinds(self.factors))
+
+    @cached_property
+    def _inverse_values(self) -> Array:
+        """M⁻¹ on A's pattern."""
+        return self._inverse.at_pattern()
 
     def blocks(self, f: TrailingFactor) -> Array:
         return diagonal_blocks(self.factor.analysis, self._P, f.start, f.n_levels, f.template.size)
@@ -232,8 +237,9 @@ class SparseTrailing:
         T = self.T[f.place]
         T_inverse = inverse_if_regular(T, SPARSE_INVERTIBLE)
         if T_inverse is not None:
-            scaled = T_inverse @ self.blocks(f).sum(axis=0) @ T_inverse.T
-            return T_inverse.T @ (f.n_levels * np.eye(len(T)) - scaled) @ T_inverse
+            analysis = self.factor.analysis
+            inside = diagonal_blocks(analysis, self._inverse_values, f.start, f.n_levels, len(T)).sum(axis=0)
+            return T_inverse.T @ (f.n_levels * np.eye(len(T)) - inside) @ T_inverse
         if not any(self.T[g.place].any() for g in self.factors):  # nothing to subtract
             own = diagonal_blocks(self.factor.analysis, self.S, f.start, f.n_levels, len(T))
             return np.asarray(own.sum(axis=0))
