@@ -360,7 +360,7 @@ def works_section(rows: dict[str, Row]) -> str:
     body = []
     for name, row in rows.items():
         size = max((entry.get("rows", 0) for entry in row["tools"].values()), default=0)
-        formula = row["formula"].replace("|", "\\|")
+        formula = shortened(row["formula"]).replace("|", "\\|")
         body.append([name, row["title"], f"`{formula}`", f"{size:,}"])
     return "\n\n".join(["## Works", table(["work", "what", "formula", "rows"], body, 3)])
 
@@ -412,6 +412,12 @@ def write(results: dict[str, Any], page: Path) -> None:
     ]
     blocks = "\n\n".join(part for part in parts if part).split("\n\n")
     page.write_text("\n\n".join(map(wrapped, blocks)) + "\n", encoding="utf-8")
+
+
+def shortened(formula: str) -> str:
+    """A formula of hundreds of terms without most of them."""
+    terms = formula.split(" + ")
+    return formula if len(terms) <= 12 else " + ".join([*terms[:3], "…", *terms[-2:]])
 
 
 def wrapped(block: str) -> str:

@@ -25,7 +25,13 @@ def test_blocks_run(page, tmp_path, monkeypatch):
             exec(compile(block, page, "exec"), names)
 
 
-OTHERS = ["docs/errors.md", "docs/constructs.md", "docs/architecture.md", "docs/benchmarks.md", "docs/optima.md"]
+OTHERS = [
+    "docs/errors.md",
+    "docs/constructs.md",
+    "docs/architecture.md",
+    "docs/benchmarks.md",
+    "docs/optima.md",
+]
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OTHERS])
