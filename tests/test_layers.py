@@ -33,6 +33,7 @@ LAYERS = [
     "assembly",
     "results",
     "likelihood",
+    "marginal",
     "bayes",
     "description",
     "equation",

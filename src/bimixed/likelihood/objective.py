@@ -122,10 +122,10 @@ def evaluate(cp: CrossProducts, theta: Array, reml: bool) -> Evaluation:
     deviance = bare.log_det + df * (1.0 + np.log(2.0 * np.pi * r2 / df))
     if reml:
         deviance += 2.0 * float(np.sum(np.log(np.diag(root)))) + cp.basis.log_det
-    return Evaluation(float(deviance), r2 / df, gamma, root, _by_place(cp, solution), fact, bare)
+    return Evaluation(float(deviance), r2 / df, gamma, root, by_place(cp, solution), fact, bare)
 
 
-def _by_place(cp: CrossProducts, solution: Solution) -> list[Array]:
+def by_place(cp: CrossProducts, solution: Solution) -> list[Array]:
     blocks = {f.place: B for f, B in zip(cp.chain, solution.chain, strict=True)}
     for f in cp.trailing:
         by_level = solution.trailing[f.columns].reshape(f.n_levels, f.template.size, -1)
