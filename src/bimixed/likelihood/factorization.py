@@ -122,6 +122,29 @@ class Factorization:
         if self.trailing is not None:
             B_trailing, half_trailing = self.trailing.solve(trailing)
         forward = [h.reshape(-1, h.shape[2]) for h in halves]
+        return Solution(self._back(halves, B_trailing), B_trailing, [*forward, half_trailing])
+
+    def sample(self, chain: Sequence[Array], trailing: Array) -> tuple[list[Array], Array]:
+        """Draws of the random effects given y, β and θ less their mean, in units of σ: covariance P.
+
+        Parameters
+        ----------
+        chain : list of (L, K, r) arrays, by chain factor
+        trailing : (q, r) array
+            Independent standard normal numbers.
+
+        Returns
+        -------
+        list of (L, K, r) arrays
+            By chain factor.
+        (q, r) array
+            Of the trailing factors.
+        """
+        drawn = trailing if self.trailing is None else self.trailing.back(trailing)
+        return self._back(list(chain), drawn), drawn
+
+    def _back(self, halves: Sequence[Array], B_trailing: Array) -> list[Array]:
+        """Back substitution through the chain."""
         B: list[Array] = [np.empty(0)] * len(self.steps)
         for j in reversed(range(len(self.steps))):
             step, half = self.steps[j], halves[j]
@@ -130,7 +153,7 @@ class Factorization:
             for i, (parent, N) in enumerate(zip(step.factor.parents, step.scaled_couplings.N, strict=True)):
                 half = half - N @ B[j + 1 + i][parent]
             B[j] = step.unscaled(half)
-        return Solution(B, B_trailing, [*forward, half_trailing])
+        return B
 
     @property
     def width(self) -> int:

@@ -46,6 +46,10 @@ class Trailing(Protocol):
         """P right, and the half of it whose square is right'·P·right; right is (q, r)."""
         ...
 
+    def back(self, half: Array) -> Array:
+        """ΛL⁻ᵀ half, whose product with its transpose is P for half = I; half is (q, r)."""
+        ...
+
     def blocks(self, f: TrailingFactor) -> Array:
         """Diagonal blocks of P, (L, K, K)."""
         ...
@@ -136,8 +140,11 @@ class DenseTrailing:
     def solve(self, right: Array) -> tuple[Array, Array]:
         scaled = scale_trailing(self.factors, self.T, right, transpose=True)
         half = dense.solve_lower(self.chol, scaled)
+        return self.back(half), half
+
+    def back(self, half: Array) -> Array:
         solved = dense.solve_lower(self.chol, half, transpose=True)
-        return scale_trailing(self.factors, self.T, solved), half
+        return scale_trailing(self.factors, self.T, solved)
 
     @cached_property
     def _lower_inverse(self) -> Array:
@@ -213,7 +220,10 @@ class SparseTrailing:
 
     def solve(self, right: Array) -> tuple[Array, Array]:
         half = self.factor.half(scale_trailing(self.factors, self.T, right, transpose=True))
-        return scale_trailing(self.factors, self.T, self.factor.back(half)), half
+        return self.back(half), half
+
+    def back(self, half: Array) -> Array:
+        return scale_trailing(self.factors, self.T, self.factor.back(half))
 
     @cached_property
     def _inverse(self) -> SelectedValues:

@@ -6,7 +6,7 @@ With C = X'V⁻¹X + σ²S⁻¹, β ~ N(m, S), β̃ = C⁻¹(X'V⁻¹y + σ²S�
                           + (y − Xβ̃)'V⁻¹(y − Xβ̃)/σ² + (β̃ − m)'S⁻¹(β̃ − m)
 
 Flat coefficients have S⁻¹ = 0, no part in log|S|, and one 2π each less; all flat, that is the restricted
-likelihood (Laird and Ware 1982, section 3). Derivatives are those of the profiled criterion with C, β̃ and σ²
+likelihood (Harville 1974). Derivatives are those of the profiled criterion with C, β̃ and σ²
 in place of X'V⁻¹X, β̂ and σ̂². Given the parameters, β and b are normal and drawn exactly.
 """
 
@@ -86,6 +86,42 @@ class MarginalPoint:
         """∂ log p/∂σ² with H held."""
         cp, s2 = self.cp, self.sigma2
         return -0.5 * ((cp.n - cp.rank) / s2 + self.shrunk - self.residual / s2**2)
+
+
+def draw_effects(
+    point: MarginalPoint, draws: int, rng: np.random.Generator
+) -> tuple[Array, dict[int, Array]]:
+    """β and b given y and the variance parameters: independent exact draws.
+
+    γ ~ N(γ̃, σ²C⁻¹), then b | γ ~ N(B_y − B_x γ, σ²P), by back substitution of normal numbers.
+
+    Parameters
+    ----------
+    point : MarginalPoint
+    draws : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    beta : (draws, rank) array
+    effects : dict, place → (draws, L, K) array
+    """
+    cp, at, sigma = point.cp, point.at, float(np.sqrt(point.sigma2))
+    z = rng.standard_normal((cp.p, draws))
+    gamma = at.gamma[:, None] + sigma * dense.solve_lower(at.root, z, transpose=True)
+    fact = at.factorization
+    chain = [rng.standard_normal((f.n_levels, f.template.size, draws)) for f in cp.chain]
+    moved, trailing = fact.sample(chain, rng.standard_normal((cp.width, draws)))
+    by_factor = {f.place: m for f, m in zip(cp.chain, moved, strict=True)}
+    for t in cp.trailing:
+        by_factor[t.place] = trailing[t.columns].reshape(t.n_levels, t.template.size, draws)
+    effects = {}
+    for place, m in by_factor.items():
+        B = at.B[place]
+        mean = B[:, :, -1:] - B[:, :, :-1] @ gamma
+        effects[place] = (mean + sigma * m).transpose(2, 0, 1)
+    beta = cp.basis.beta_ols[:, None] + cp.basis.linear(gamma)
+    return beta.T, effects
 
 
 def marginal(cp: CrossProducts, T: Sequence[Array], sigma2: float, prior: FixefPrior) -> MarginalPoint:
