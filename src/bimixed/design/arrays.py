@@ -54,11 +54,7 @@ def array_design(
     if exog_re is None and not components and groups is not None:
         exog_re = np.ones(n)
     _require_random_part(groups, labels, exog_re, exog_vc)
-    R, coefficients = (
-        (np.zeros((n, 0)), ())
-        if exog_re is None
-        else _matrix(exog_re, "exog_re", n, re_names, "re_names", "z")
-    )
+    R, coefficients = _of_groups(exog_re, n, re_names)
     beside = {
         name: _column(v, name, n) for name, v in (("weights", weights), ("offset", offset)) if v is not None
     }
@@ -69,18 +65,13 @@ def array_design(
         positive_weights(beside["weights"][kept], frame.index)
     used_weights = beside["weights"][kept] if "weights" in beside else None
     factors, grouping = _factors(frame, key, R[kept], coefficients, components)
-    X = X[kept]
-    independent, wide = split_columns(X)
-    if isinstance(X, np.ndarray):
-        X = np.ascontiguousarray(X)
-    elif wide is None:
-        X = X.toarray()
+    independent, wide = split_columns(X[kept])
     for factor in factors:
         check_levels(factor, len(frame.index), used_weights)
     return Design(
         formula=_formula(names, key, coefficients, components),
         y=y[kept],
-        X=X,
+        X=X[kept].toarray() if sp.issparse(X) and wide is None else X[kept],
         names=names,
         kept=independent,
         wide=wide,
@@ -98,6 +89,13 @@ def array_design(
             has_offset="offset" in beside,
         ),
     )
+
+
+def _of_groups(exog_re: Any, n: int, names: Sequence[str] | None) -> tuple[Array, tuple[str, ...]]:
+    """Covariates of the groups' coefficients, and their names."""
+    if exog_re is None:
+        return np.zeros((n, 0)), ()
+    return _matrix(exog_re, "exog_re", n, names, "re_names", "z")
 
 
 def _require_random_part(groups: Any, labels: Any, exog_re: Any, exog_vc: Any) -> None:

@@ -36,14 +36,19 @@ def independent_columns(X: Array) -> NDArray[np.intp]:
     scaled = X / np.where(lengths > 0, lengths, 1.0)
     # Columns of R have the same dependences as those of X, and only p rows.
     R = scipy.linalg.qr(scaled, mode="r", check_finite=False)[0][: min(n, p)]
+    return first_independent(R)
+
+
+def first_independent(columns: Array) -> NDArray[np.intp]:
+    """Columns that the earlier ones leave more than the tolerance of, lengths in units of 1."""
     kept: list[int] = []
-    basis = np.zeros((R.shape[0], 0))
-    for j in range(p):
-        rest = R[:, j]
+    basis = np.zeros((len(columns), 0))
+    for j in range(columns.shape[1]):
+        rest = columns[:, j]
         for _ in range(2):  # twice is enough: Gram-Schmidt loses no digits then
             rest = rest - basis @ (basis.T @ rest)
         length = np.linalg.norm(rest)
-        if lengths[j] > 0 and length > RANK_TOLERANCE:
+        if length > RANK_TOLERANCE:
             kept.append(j)
             basis = np.column_stack([basis, rest / length])
     return np.array(kept, dtype=np.intp)

@@ -12,7 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bimixed import dense
 from bimixed.covariance import Array
-from bimixed.design.fixed import RANK_TOLERANCE, independent_columns
+from bimixed.design.fixed import RANK_TOLERANCE, first_independent, independent_columns
 from bimixed.design.rows import sparse_values
 
 Ints = NDArray[np.intp]
@@ -138,7 +138,7 @@ def split_columns(X: Array | sp.csr_array) -> tuple[Ints, WideColumns | None]:
     -------
     kept : (rank,) int array
     wide : WideColumns or None
-        None where X has no such columns; it may as well be dense then.
+        None where X has no such columns.
     """
     if isinstance(X, np.ndarray):
         return independent_columns(X), None
@@ -187,7 +187,7 @@ def _dependent(others: Array, wide: WideColumns, places: Ints) -> Ints:
     unit = np.where(lengths > 0.0, lengths, 1.0)
     left, C = wide.projection()(others / unit)
     left[:, np.linalg.norm(left, axis=0) <= RANK_TOLERANCE] = 0.0
-    kept = _independent_of_unit(left)
+    kept = first_independent(dense.triangular_factor(left)) if left.size else np.arange(0)
     bad = np.setdiff1d(np.arange(len(places)), kept)
     if len(bad) == 0:
         return bad
@@ -198,24 +198,6 @@ def _dependent(others: Array, wide: WideColumns, places: Ints) -> Ints:
         combination[kept] = -scipy.linalg.lstsq(left[:, kept], left[:, bad])[0]
     null = np.concatenate([combination, -C @ combination])[order]
     return np.sort(np.concatenate([places, wide.columns])[order][_last_pivots(null)])
-
-
-def _independent_of_unit(columns: Array) -> Ints:
-    """Independent columns judged against a length of 1, which theirs are parts of."""
-    if columns.shape[1] == 0:
-        return np.arange(0)
-    R = dense.triangular_factor(columns)
-    kept: list[int] = []
-    basis = np.zeros((len(R), 0))
-    for j in range(R.shape[1]):
-        rest = R[:, j]
-        for _ in range(2):
-            rest = rest - basis @ (basis.T @ rest)
-        length = np.linalg.norm(rest)
-        if length > RANK_TOLERANCE:
-            kept.append(j)
-            basis = np.column_stack([basis, rest / length])
-    return np.array(kept, dtype=np.intp)
 
 
 def _last_pivots(null: Array) -> Ints:
