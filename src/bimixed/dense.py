@@ -63,6 +63,11 @@ def _in_stretches(rows: int, width: int) -> bool:
     return width <= NARROW or (width <= WIDEST and rows * width <= MIDDLING_WORK)
 
 
+def filled(M: Any) -> Array:
+    """A dense or sparse matrix as a dense one."""
+    return M if isinstance(M, np.ndarray) else np.asarray(M.toarray())
+
+
 def product(left: Array, right: Array) -> Array:
     """left @ right for matrices (m, k) and (k, n), or a vector (k,) on the right."""
     if right.ndim == 1:

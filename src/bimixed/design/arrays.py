@@ -65,13 +65,13 @@ def array_design(
         positive_weights(beside["weights"][kept], frame.index)
     used_weights = beside["weights"][kept] if "weights" in beside else None
     factors, grouping = _factors(frame, key, R[kept], coefficients, components)
-    independent, wide = split_columns(X[kept])
+    X, independent, wide = split_columns(X[kept])
     for factor in factors:
         check_levels(factor, len(frame.index), used_weights)
     return Design(
         formula=_formula(names, key, coefficients, components),
         y=y[kept],
-        X=X[kept].toarray() if sp.issparse(X) and wide is None else X[kept],
+        X=X,
         names=names,
         kept=independent,
         wide=wide,

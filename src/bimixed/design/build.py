@@ -85,13 +85,11 @@ def build_design(
     for factor in factors:
         check_levels(factor, len(y), used_weights)
     fixed = encoded["fixed"]
-    kept, wide = split_columns(fixed.values)
+    X, kept, wide = split_columns(fixed.values)
     return Design(
         formula=formula,
         y=y,
-        X=fixed.values
-        if wide is not None or isinstance(fixed.values, np.ndarray)
-        else fixed.values.toarray(),
+        X=X,
         names=fixed.names,
         kept=kept,
         wide=wide,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.design import expressions, matrices
 from bimixed.design import frame as frames
@@ -139,7 +140,9 @@ class FormulaEncoding:
                 continue
             try:
                 again = matrices.encode_part(part, some, self.context)
-                same = np.allclose(_dense(again), _dense(part.values[rows]), rtol=1e-9, atol=1e-12)
+                same = np.allclose(
+                    dense.filled(again), dense.filled(part.values[rows]), rtol=1e-9, atol=1e-12
+                )
             except DataError:
                 same = False
             if not same:
@@ -216,7 +219,3 @@ class FormulaEncoding:
         if self.weights_column is not None and self.weights_column in table.columns:
             return positive_weights(table[self.weights_column].to_numpy(dtype=float), table.index)
         return None
-
-
-def _dense(values: Array | sp.csr_array) -> Array:
-    return values if isinstance(values, np.ndarray) else np.asarray(values.toarray())

@@ -128,7 +128,7 @@ class WideColumns:
         return Projection(self.codes, values, squares)
 
 
-def split_columns(X: Array | sp.csr_array) -> tuple[Ints, WideColumns | None]:
+def split_columns(X: Array | sp.csr_array) -> tuple[Array | sp.csr_array, Ints, WideColumns | None]:
     """Independent columns of X, ascending, and the wide ones among them.
 
     Of dependent columns the earlier is kept, as :func:`independent_columns` does. Only a sparse X has wide
@@ -136,22 +136,22 @@ def split_columns(X: Array | sp.csr_array) -> tuple[Ints, WideColumns | None]:
 
     Returns
     -------
+    X : (n, p) array or csr_array
+        The same, dense where it has no wide columns.
     kept : (rank,) int array
     wide : WideColumns or None
-        None where X has no such columns.
     """
-    if isinstance(X, np.ndarray):
-        return independent_columns(X), None
-    found = _disjoint_columns(sp.csc_array(X))
-    if len(found) < FEWEST:
-        return independent_columns(X.toarray()), None
+    found = np.arange(0) if isinstance(X, np.ndarray) else _disjoint_columns(sp.csc_array(X))
+    if isinstance(X, np.ndarray) or len(found) < FEWEST:
+        X = dense.filled(X)
+        return X, independent_columns(X), None
     wide = _columns(X, found)
     others = np.setdiff1d(np.arange(X.shape[1]), found)
     dropped = _dependent(X[:, others].toarray(), wide, others)
     kept = np.setdiff1d(np.arange(X.shape[1]), dropped)
     if np.isin(dropped, found).any():
         wide = _columns(X, np.setdiff1d(found, dropped))
-    return kept, wide
+    return X, kept, wide
 
 
 def _disjoint_columns(X: sp.csc_array) -> Ints:

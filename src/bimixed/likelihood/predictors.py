@@ -61,9 +61,9 @@ class LinearPredictorVariance:
         absorbed = self.cp.basis.absorbed
         if absorbed is not None:
             own = sp.csr_array(X[:, absorbed.columns])
-            X = _dense(X[:, absorbed.others]) - np.asarray(own @ absorbed.C)
+            X = dense.filled(X[:, absorbed.others]) - np.asarray(own @ absorbed.C)
             rows[absorbed.place] = MixedRows(own)
-        x = dense.solve_lower(self.cp.basis.R.T, _dense(X).T)
+        x = dense.solve_lower(self.cp.basis.R.T, dense.filled(X).T)
         for place, of_place in rows.items():
             if p:
                 x = x - of_place.times(self.evaluation.B[place][:, :, :-1]).T
@@ -72,10 +72,6 @@ class LinearPredictorVariance:
         matrices = {place: of_place.matrix() for place, of_place in rows.items()}
         unknown = quadratic_forms(self.evaluation.factorization, matrices) if rows else np.zeros(m)
         return self.evaluation.sigma2 * (of_fixef + unknown)
-
-
-def _dense(X: Array | sp.csr_array) -> Array:
-    return X if isinstance(X, np.ndarray) else np.asarray(X.toarray())
 
 
 def quadratic_forms(fact: Factorization, rows: Mapping[int, sp.csr_array]) -> Array:
