@@ -1,8 +1,12 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bimixed as bm
+from bimixed.marginal.posterior import fixef_prior
+from bimixed.marginal.scales import Coordinates
 from bimixed.priors import conditional_sds
 
 
@@ -76,10 +80,11 @@ def test_names_of_parameters_are_reserved():
 def test_the_most_specific_prior_wins():
     n1, n2 = bm.Prior("normal", mu=1, sigma=1), bm.Prior("normal", mu=2, sigma=1)
     h = [bm.Prior("half_normal", sigma=s) for s in (1, 2, 3)]
-    priors = priors_of(
-        "y ~ x + z + (x + z | g)",
-        fixef=n1, x=n2, sd=h[0], sd_g=h[1], **{"sd_g[x]": h[2]},
-    )  # fmt: skip
+    with pytest.warns(bm.BimixedWarning, match="'sd' sets nothing"):
+        priors = priors_of(
+            "y ~ x + z + (x + z | g)",
+            fixef=n1, x=n2, sd=h[0], sd_g=h[1], **{"sd_g[x]": h[2]},
+        )  # fmt: skip
     assert (priors["Intercept"], priors["x"], priors["z"]) == (n1, n2, n1)
     assert (priors["sd_g[Intercept]"], priors["sd_g[x]"]) == (h[1], h[2])
     assert priors.given == {"Intercept", "x", "z"} | {f"sd_g[{c}]" for c in ("Intercept", "x", "z")}
@@ -99,3 +104,69 @@ def test_priors_are_values():
     assert repr(a) == "Prior('normal', mu=0, sigma=2)"
     with pytest.raises(AttributeError):
         a.family = "flat"
+
+
+def test_a_prior_that_sets_nothing_is_told():
+    n, h = bm.Prior("normal", mu=0, sigma=1), bm.Prior("half_normal", sigma=1)
+    with pytest.warns(bm.BimixedWarning, match=r"'fixef' sets nothing: Intercept, x have a more specific"):
+        priors_of("y ~ x + (1 | g)", fixef=n, Intercept=n, x=n)
+    with pytest.warns(bm.BimixedWarning, match=r"'sd' sets nothing: sd_g\[Intercept\] has a more specific"):
+        priors_of("y ~ x + (1 | g)", sd=h, sd_g=h)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        priors_of("y ~ x + (x | g)", fixef=n, x=n, sd=h, **{"sd_g[x]": h})
+
+
+def test_a_dropped_column_has_no_prior():
+    data = table().assign(twice=lambda d: 2 * d["x"])
+    with pytest.raises(bm.PriorError, match="'twice', a column that earlier ones determine"):
+        bm.ModelSpec("y ~ x + twice + (1 | g)", data, priors={"twice": bm.Prior("normal", mu=0, sigma=1)})
+
+
+def test_an_update_tells_which_priors_go():
+    n, h = bm.Prior("normal", mu=0, sigma=1), bm.Prior("half_normal", sigma=1)
+    spec = bm.ModelSpec("y ~ x + z + (x | g)", table(), priors={"x": n, "z": n, "sd_g[x]": h})
+    with pytest.warns(bm.BimixedWarning, match=r"has no x, sd_g\[x\]; the prior given for it is left out"):
+        smaller = spec.update("y ~ z + (1 | g)")
+    assert smaller.priors.given == {"z"}
+    with pytest.warns(bm.BimixedWarning, match="has no z"):
+        spec.update(data=table().assign(z=lambda d: 3 * d["x"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert spec.update(". ~ . + I(x**2)").priors["x"] == n
+
+
+@pytest.mark.parametrize("name", ["row", "chain", "draw", "coefficient"])
+def test_groups_are_not_called_like_dimensions_of_draws(name):
+    spec = bm.ModelSpec(f"y ~ x + (1 | {name})", table().rename(columns={"g": name}))
+    spec.update(". ~ . + z").fit()  # likelihood fits have none
+    with pytest.raises(bm.PriorError, match=f"group is called '{name}'.*rename the column"):
+        spec.sample_prior()
+
+
+def test_groups_do_not_take_the_dimension_of_anothers_coefficients():
+    data = table().assign(g_coefficient=np.arange(60) % 7)
+    with pytest.raises(bm.PriorError, match="another dimension 'g_coefficient'"):
+        bm.ModelSpec("y ~ x + (1 | g) + (1 | g_coefficient)", data).priors
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ g + (1 | g)", "y ~ x + (x || g) + offset(z)"])
+def test_every_prior_counts_in_the_marginal_posterior(formula):
+    """Whatever is given for one parameter changes the density, unidentified variances included."""
+    spec = bm.ModelSpec(formula, table())
+
+    def log_prior(priors):
+        fixef = fixef_prior(spec.design, priors)
+        coordinates = Coordinates.of(spec.design, priors)
+        z = np.linspace(-0.4, 0.5, coordinates.size)
+        beta = -0.5 * np.sum((fixef.mean - 0.3) ** 2 * fixef.precision) - 0.5 * fixef.log_det
+        return beta + coordinates.log_prior(z)[0]
+
+    before = log_prior(spec.priors)
+    for name in spec.priors:
+        kind = bm.Prior("half_normal", sigma=0.7)
+        if name.startswith("corr_"):
+            kind = bm.Prior("lkj", eta=4)
+        elif not name.startswith("sd_") and name != "sigma":
+            kind = bm.Prior("normal", mu=0.1, sigma=0.2)
+        assert abs(log_prior(spec.update(priors={name: kind}).priors) - before) > 1e-3

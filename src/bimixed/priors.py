@@ -21,8 +21,8 @@ import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
-from bimixed.exceptions import PriorError
-from bimixed.shortening import MANY, lines_in_part
+from bimixed.exceptions import BimixedWarning, PriorError, warn
+from bimixed.shortening import MANY, lines_in_part, listed
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "normal": ("mu", "sigma"),
@@ -166,6 +166,11 @@ def sd_name(key: str, coefficient: str) -> str:
     return f"sd_{key}[{coefficient}]"
 
 
+def safe_name(key: str) -> str:
+    """A group's name inside variable names, where '/' is not allowed."""
+    return key.replace("/", "_")
+
+
 def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
     """Settle the prior of every parameter: the most specific one given, else the default.
 
@@ -173,6 +178,11 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
     ------
     PriorError
         For a key that names nothing, or a family that doesn't suit the parameter.
+
+    Warns
+    -----
+    BimixedWarning
+        For a key that sets nothing, because each of its parameters has a prior of its own.
     """
     if given is not None and not isinstance(given, Mapping):
         raise PriorError(
@@ -181,12 +191,18 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
         )
     given = dict(given or {})
     ladder = _ladder(design)
+    _check_dimensions(design)
     known = {key for keys in ladder.values() for key in keys}
     for key, prior in given.items():
         if not isinstance(prior, Prior):
             raise PriorError(
                 f"The prior of {key!r} is of type {type(prior).__name__}; "
                 "give a bimixed.Prior, such as bm.Prior('normal', mu=0, sigma=1)."
+            )
+        if key in design.dropped:
+            raise PriorError(
+                f"priors has {key!r}, a column that earlier ones determine: it is left out and has no "
+                "coefficient. Leave out its prior, or one of those columns."
             )
         if key not in known:
             close = difflib.get_close_matches(key, known, n=2)
@@ -198,18 +214,37 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
     defaults = default_priors(design)
     chosen: dict[str, Prior] = {}
     named: set[str] = set()
+    used: set[str] = set()
     for name, keys in ladder.items():
         setting = next((k for k in keys if k in given), None)
         chosen[name] = defaults[name] if setting is None else given[setting]
         if setting is not None:
             named.add(name)
+            used.add(setting)
             _check_role(name, setting, chosen[name])
+    for key in [key for key in given if key not in used]:
+        own = [name for name, keys in ladder.items() if key in keys]
+        warn(
+            f"The prior of {key!r} sets nothing: {listed(own)} {'has' if len(own) == 1 else 'have'} a more "
+            "specific one. Leave it out.",
+            BimixedWarning,
+        )
     return Priors(chosen, frozenset(named))
 
 
-def known_names(design: Design) -> set[str]:
-    """Every key that ``priors`` may have for this model."""
-    return {key for keys in _ladder(design).values() for key in keys}
+def carry_over(design: Design, old: Mapping[str, Prior], new: Mapping[str, Prior]) -> dict[str, Prior]:
+    """Priors given for another model that mean something in this one, and the new ones.
+
+    Warns
+    -----
+    BimixedWarning
+        Of those that don't.
+    """
+    known = {key for keys in _ladder(design).values() for key in keys}
+    gone = [key for key in old if key not in known and key not in new]
+    if gone:
+        warn(f"The new model has no {listed(gone)}; the prior given for it is left out.", BimixedWarning)
+    return {key: prior for key, prior in {**old, **new}.items() if key not in gone}
 
 
 def _ladder(design: Design) -> dict[str, tuple[str, ...]]:
@@ -229,6 +264,20 @@ def _ladder(design: Design) -> dict[str, tuple[str, ...]]:
         if f.template.correlated_pairs():
             ladder[f"corr_{f.key}"] = (f"corr_{f.key}",)
     return {**ladder, "sigma": ("sigma",)}
+
+
+def _check_dimensions(design: Design) -> None:
+    """Draws have a dimension for each group and its coefficients."""
+    taken = {"chain", "draw", "row", "coefficient"}
+    for f in design.factors:
+        key = safe_name(f.key)
+        own = {key, f"{key}_coefficient", f"{key}_coefficient_2"}
+        if own & taken:
+            raise PriorError(
+                f"A group is called {f.key!r}, but draws have another dimension {min(own & taken)!r}; rename "
+                "the column."
+            )
+        taken |= own
 
 
 def _check_role(name: str, key: str, prior: Prior) -> None:

@@ -11,7 +11,7 @@ from bimixed.design import Design, array_design, build_design, column_names, gro
 from bimixed.engines import fit_design, pymc_model
 from bimixed.exceptions import FormulaError
 from bimixed.formula import groups_formula, parse_formula, update_formula
-from bimixed.priors import Prior, known_names
+from bimixed.priors import Prior, carry_over
 from bimixed.results import MixedModelResult
 from bimixed.specification import Specification
 from bimixed.vocabulary import (
@@ -383,8 +383,8 @@ class ModelSpec(Specification):
         'Reaction ~ Days + (Days | Subject)'
         """
         refuse_unknown("update", unknown, ("formula", "data", "priors"))
-        merged = {**self._given_priors, **(priors or {})}
         if formula is None and data is None:
+            merged = {**self._given_priors, **(priors or {})}
             return _from_design(type(self), self.design, merged, self._recipe)
         if self._recipe is None:
             raise FormulaError(
@@ -399,9 +399,7 @@ class ModelSpec(Specification):
             recipe["context"] = {**recipe["context"], **names}
             recipe["formula"] = update_formula(parse_formula(recipe["formula"]), formula)
         updated = ModelSpec.from_groups(**recipe) if "groups" in recipe else ModelSpec(**recipe)
-        # priors of coefficients that are gone would name nothing
-        known = known_names(updated.design)
-        kept = {k: v for k, v in merged.items() if k in known or k in (priors or {})}
+        kept = carry_over(updated.design, self._given_priors, priors or {})
         return _from_design(type(self), updated.design, kept, updated._recipe)
 
 

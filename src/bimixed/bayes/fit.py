@@ -2,18 +2,18 @@
 
 import time
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from bimixed.bayes.model import build_model, safe_name
+from bimixed.arguments import check_count, check_seed
+from bimixed.bayes.model import build_model
 from bimixed.bayes.parameterization import choose
 from bimixed.bayes.sample import sample
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import ConvergenceWarning, FitError, warn
-from bimixed.priors import Priors
+from bimixed.priors import Priors, safe_name
 from bimixed.results import Diagnostics, Estimates, MixedModelResult
 from bimixed.results.uncertainty import Draws
 
@@ -62,11 +62,10 @@ def fit_nuts(
     if cores is not None:
         counts["cores"] = (cores, 1)
     for name, (value, least) in counts.items():
-        if not isinstance(value, Integral) or value < least:
-            raise FitError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
+        check_count(name, value, least)
     if target_accept is not None and not 0.0 < target_accept < 1.0:
         raise FitError(f"target_accept is {target_accept}; it is a probability such as 0.95.")
-    _check_seed(random_seed)
+    check_seed(random_seed)
     centered = choose(design, parameterization, reml)
     model = build_model(design, priors, centered)
     tree = sample(
@@ -90,12 +89,6 @@ def fit_nuts(
         uncertainty=kept,
         posterior=tree,
     )
-
-
-def _check_seed(random_seed: object) -> None:
-    whole = isinstance(random_seed, int | np.integer) and not isinstance(random_seed, bool)
-    if random_seed is not None and not (whole and 0 <= random_seed < 2**63):  # type: ignore[operator]
-        raise FitError(f"random_seed is {random_seed!r}; give a whole number from 0, or None.")
 
 
 def flatten(design: Design, tree: Any) -> Draws:

@@ -20,7 +20,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bimixed.design import Design, MixedRows, RandomFactor
-from bimixed.priors import Prior, Priors, sd_name
+from bimixed.priors import Prior, Priors, safe_name, sd_name
 
 _DISTRIBUTIONS: dict[str, Any] = {
     "normal": pm.Normal,
@@ -36,11 +36,6 @@ GATHERED = 12
 """Up to this many levels per row a component's effects are gathered; beyond, Z is a dense product."""
 WRITTEN_OUT = 12
 """Up to this many fixed effects their part is written as a sum of columns."""
-
-
-def safe_name(key: str) -> str:
-    """A group's name inside variable names, where '/' is not allowed."""
-    return key.replace("/", "_")
 
 
 def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) -> pm.Model:
