@@ -10,6 +10,7 @@ from bimixed.description import Description, describe
 from bimixed.design import Design, notices
 from bimixed.equation import equation
 from bimixed.formula import RandomTerm
+from bimixed.prior_draws import sample_prior
 from bimixed.priors import Prior, Priors, resolve_priors
 from bimixed.results import MixedModelResult
 from bimixed.shortening import short_formula
@@ -157,6 +158,38 @@ class Specification(metaclass=_Named):
         """
         refuse_incomplete_simulation(fixef, random_cov, sigma, unknown)
         return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
+
+    def sample_prior(self, draws: int = 500, random_seed: int | None = None) -> Any:
+        """Parameters, random effects and responses drawn from the priors, without any data.
+
+        Parameters
+        ----------
+        draws : int
+        random_seed : int, optional
+
+        Returns
+        -------
+        xarray.DataTree
+            Group ``prior`` with the variables of a posterior, ``prior_predictive`` with the responses ``y``
+            (chain × draw × row) and ``observed_data``; one chain. ``arviz.plot_ppc_dist`` takes it with
+            ``group="prior_predictive"``.
+
+        Raises
+        ------
+        PriorError
+            Where a prior is flat, which is no distribution.
+        FitError
+            If ``draws`` or ``random_seed`` is impossible.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+        >>> tree = spec.sample_prior(draws=1000, random_seed=1)
+        >>> tree["prior"]["fixef"].sizes["draw"], tree["prior_predictive"]["y"].sizes["row"]
+        (1000, 180)
+        """
+        return sample_prior(self.design, self.priors, draws, random_seed)
 
     def __getattr__(self, name: str) -> Any:
         """Only asked for names that a specification doesn't have."""

@@ -12,6 +12,7 @@ from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
+from bimixed.results.predictive import predictive_tree
 from bimixed.results.records import Diagnostics, Estimates, Likelihood, Refitter
 from bimixed.results.refitting import Refitting
 from bimixed.results.rows import (
@@ -206,16 +207,42 @@ class MixedModelResult(Refitting):
         """The posterior with the log-density of each observation (chain × draw × row)."""
         import arviz
 
-        mu = draws.linear_predictor(self._training, np.random.default_rng(0))
-        sd = np.broadcast_to(draws.sigma[:, None], mu.shape)
-        if self.design.weights is not None:
-            sd = sd / np.sqrt(self.design.weights)
-        z = (self.design.y - mu) / sd
-        density = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
         sizes = self.posterior["posterior"].sizes
+        density = draws.log_densities(self._training, self.design.y)
         values = density.reshape(sizes["chain"], sizes["draw"], -1)
         extra = arviz.from_dict({"log_likelihood": {"y": values}})
         return self.posterior.assign({"log_likelihood": extra["log_likelihood"]})
+
+    def posterior_predictive(self, n: int = 1000, random_seed: int | None = None) -> Any:
+        """New responses of the rows used, drawn from the posterior, for ArviZ's checks.
+
+        Parameters
+        ----------
+        n : int
+            Draws of the posterior to use, taken evenly from each chain; at most those there are.
+        random_seed : int, optional
+
+        Returns
+        -------
+        xarray.DataTree
+            Group ``posterior_predictive`` with ``y`` (chain × draw × row), ``observed_data``, and of the same
+            draws ``posterior`` and ``log_likelihood`` (given the random effects): what
+            ``arviz.plot_ppc_dist`` and ``arviz.plot_loo_pit`` take.
+
+        Raises
+        ------
+        UnavailableError
+            For likelihood fits.
+        FitError
+            If ``n`` or ``random_seed`` is impossible.
+        """
+        if not isinstance(self.uncertainty, Draws):
+            raise UnavailableError(
+                "posterior_predictive needs draws; fit with method='nuts', or simulate from the estimates: "
+                "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000)."
+            )
+        posterior = self.posterior["posterior"].to_dataset()
+        return predictive_tree(self.design, self.uncertainty, self._training, posterior, n, random_seed)
 
     # --- rows ------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 """The one thing that differs between backends: where uncertainty comes from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array, symmetric_root
 from bimixed.results.normal import quantile
@@ -143,7 +144,7 @@ class Draws:
         return equal_tails(self.beta, level)
 
     def variance_parameters(self) -> VarianceParameters:
-        names, values = self._variance_draws()
+        names, values = self.variance_draws()
         return VarianceParameters(names, values.mean(axis=0), values.std(axis=0, ddof=1))
 
     def covariance_parameters(self) -> VarianceParameters:
@@ -159,9 +160,10 @@ class Draws:
         return VarianceParameters((*names, "var_residual"), values.mean(axis=0), values.std(axis=0, ddof=1))
 
     def variance_interval(self, level: float) -> Interval:
-        return equal_tails(self._variance_draws()[1], level)
+        return equal_tails(self.variance_draws()[1], level)
 
-    def _variance_draws(self) -> tuple[tuple[str, ...], Array]:
+    def variance_draws(self) -> tuple[tuple[str, ...], Array]:
+        """Names and draws (draws, m) of sds, correlations and sigma."""
         names: list[str] = []
         columns: list[Array] = []
         for key, cov in self.random_cov.items():
@@ -183,13 +185,33 @@ class Draws:
         random_seed: int | None,
     ) -> Interval:
         rng = np.random.default_rng(random_seed)
+        drawn = self.responses if kind == "prediction" else self.linear_predictor
+        return equal_tails(drawn(rows, rng), level)
+
+    def responses(self, rows: PredictionRows, rng: np.random.Generator) -> Array:
+        """Draws of new responses, (draws, m)."""
         mu = self.linear_predictor(rows, rng)
-        if kind == "prediction":
-            sd = self.sigma[:, None]
-            if rows.rows.weights is not None:
-                sd = sd / np.sqrt(rows.rows.weights)
-            mu = mu + sd * rng.standard_normal(mu.shape)
-        return equal_tails(mu, level)
+        return mu + self.residual_sds(rows) * rng.standard_normal(mu.shape)
+
+    def log_densities(self, rows: PredictionRows, y: Array) -> Array:
+        """Log-density of each response given random effects, (draws, m); levels are known ones."""
+        mu, sd = self.linear_predictor(rows, np.random.default_rng(0)), self.residual_sds(rows)
+        return np.asarray(-0.5 * ((y - mu) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi))
+
+    def at(self, places: NDArray[np.intp]) -> "Draws":
+        """These draws alone."""
+        return replace(
+            self,
+            beta=self.beta[places],
+            random_cov={key: cov[places] for key, cov in self.random_cov.items()},
+            sigma=self.sigma[places],
+            ranef={key: effects[places] for key, effects in self.ranef.items()},
+        )
+
+    def residual_sds(self, rows: PredictionRows) -> Array:
+        """Draws of the residual sd of each row, (draws, m), or (draws, 1) without weights."""
+        sd = self.sigma[:, None]
+        return sd if rows.rows.weights is None else sd / np.sqrt(rows.rows.weights)
 
     def linear_predictor(self, rows: PredictionRows, rng: np.random.Generator) -> Array:
         """Draws of Xβ + Zb + offset, (draws, m); new levels drawn where they are sampled."""
