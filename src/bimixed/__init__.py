@@ -23,6 +23,7 @@ from bimixed.exceptions import (
     UnavailableError,
 )
 from bimixed.moments import Moments, cross_products
+from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.spec import ModelSpec
@@ -45,6 +46,7 @@ __all__ = [
     "ModelSpec",
     "Moments",
     "Prior",
+    "PriorCheck",
     "PriorError",
     "UnavailableError",
     "__version__",
@@ -52,6 +54,7 @@ __all__ = [
     "cross_products",
     "load_dataset",
     "plots",
+    "prior_check",
 ]
 
 
