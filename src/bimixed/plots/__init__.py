@@ -2,6 +2,7 @@
 
 from bimixed.plots.comparison import comparison_figure
 from bimixed.plots.forest import forest
+from bimixed.plots.prior import prior
 from bimixed.plots.shrinkage import shrinkage
 
-__all__ = ["comparison_figure", "forest", "shrinkage"]
+__all__ = ["comparison_figure", "forest", "prior", "shrinkage"]
