@@ -350,9 +350,13 @@ _RESULT_SENTENCES = {
     "anova": "F tests by term aren't available in this version: fit.coef_table() tests the coefficients, and "
     "two models are judged by loglik and aic",
     "profile": "profiles aren't available in this version: fit.conf_int() has Wald limits",
+    **dict.fromkeys(("prior_check", "powerscale_sensitivity"), "write bm.prior_check(fit)"),
+    **dict.fromkeys(("posterior_predict", "sample_posterior_predictive"), "write fit.posterior_predictive()"),
     "plot": "bm.compare(fit, other).plot() draws two fits, fit.fitted and fit.resid are Series to plot",
 }
 _SPEC_SENTENCES = {
+    **dict.fromkeys(("prior_predictive", "sample_prior_predictive"), "write spec.sample_prior()"),
+    "plot_priors": "write bm.plots.prior(spec)",
     "from_formula": "write ModelSpec.from_groups('y ~ x', data, groups='g'), or ModelSpec('y ~ x + (1 | g)', "
     "data)",
 }
