@@ -38,6 +38,7 @@ LAYERS = [
     "likelihood",
     "marginal",
     "bayes",
+    "posteriors",
     "description",
     "equation",
     "simulation",
@@ -53,8 +54,8 @@ LAYERS = [
     "__init__",
     "demo",
 ]
-LAZY = {("engines", "bayes"), ("compare", "plots")}
-"""Imports inside functions that keep heavy libraries unloaded; the second points down on purpose."""
+LAZY = {("compare", "plots")}
+"""An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}
 

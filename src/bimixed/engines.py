@@ -1,7 +1,6 @@
 """Which engine a fit goes to, and that it gets its own arguments only."""
 
 import difflib
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,15 +8,20 @@ import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.design import Design
-from bimixed.exceptions import BimixedWarning, FitError
+from bimixed.exceptions import FitError
 from bimixed.likelihood.fit import fit_likelihood
 from bimixed.likelihood.optimize import METHODS as OPTIMIZERS
 from bimixed.priors import Priors
-from bimixed.results import Estimates, MixedModelResult
+from bimixed.results import MixedModelResult
 
-METHODS = ("reml", "ml", "nuts")
-_LIKELIHOOD = ("optimizer", "start")
-_COMMON = ("random_seed", "cores", "progress")
+METHODS = ("reml", "ml", "nuts", "importance")
+_ONLY = {
+    "optimizer": ("reml", "ml"),
+    "start": ("reml", "ml"),
+    "draws": ("nuts", "importance"),
+    **dict.fromkeys(("tune", "chains", "form", "parameterization", "sampler", "target_accept"), ("nuts",)),
+}
+"""Arguments that have a meaning for some methods only."""
 
 
 def fit_design(
@@ -45,8 +49,10 @@ def fit_design(
     """
     name = known_method(method)
     _refuse_other_engines(name, arguments, defaults)
-    if name == "nuts":
-        return _by_nuts(design, priors(), arguments)
+    if name in ("nuts", "importance"):
+        from bimixed.posteriors import fit_posterior
+
+        return fit_posterior(design, priors(), name, arguments)
     return fit_likelihood(
         design,
         reml=name == "reml",
@@ -114,54 +120,11 @@ def _theta(name: str, given: Any) -> Array:
         ) from error
 
 
-def _by_nuts(design: Design, priors: Priors, given: Mapping[str, Any]) -> MixedModelResult:
-    if given["form"] not in ("auto", "hierarchical"):
-        raise FitError(f"form is {given['form']!r}; choose 'auto' or 'hierarchical'.")
-    from bimixed.bayes.fit import fit_nuts
-
-    names = (
-        "draws",
-        "tune",
-        "chains",
-        "random_seed",
-        "parameterization",
-        "sampler",
-        "target_accept",
-        "cores",
-    )
-    return fit_nuts(
-        design,
-        priors,
-        reml=reml_hint(design, given["parameterization"]),
-        progress=given["progress"] is not False,
-        **{name: given[name] for name in names},
-    )
-
-
 def pymc_model(design: Design, priors: Priors, form: str, parameterization: str) -> Any:
-    """The hierarchical PyMC model.
+    """The posterior as a PyMC model."""
+    from bimixed import posteriors
 
-    Raises
-    ------
-    FitError
-        For an unknown form.
-    """
-    if form != "hierarchical":
-        raise FitError(f"form is {form!r}; only 'hierarchical' is available in this version.")
-    from bimixed.bayes.model import build_model
-    from bimixed.bayes.parameterization import choose
-
-    centered = choose(design, parameterization, reml_hint(design, parameterization))
-    return build_model(design, priors, centered)
-
-
-def reml_hint(design: Design, parameterization: str) -> Estimates | None:
-    """A quick REML fit, to see how much is known of each level; its warnings are not ours."""
-    if parameterization != "auto":
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BimixedWarning)
-        return fit_likelihood(design, reml=True).estimates
+    return posteriors.pymc_model(design, priors, form, parameterization)
 
 
 def known_method(method: object) -> str:
@@ -184,8 +147,8 @@ def known_method(method: object) -> str:
 def _refuse_other_engines(method: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Arguments of the other engine would change nothing; say so."""
     for name, value in given.items():
-        theirs = ("reml", "ml") if name in _LIKELIHOOD else ("nuts",)
-        if name in _COMMON or method in theirs:
+        theirs = _ONLY.get(name, METHODS)
+        if method in theirs:
             continue
         if value is not defaults[name] and value != defaults[name]:
             raise FitError(

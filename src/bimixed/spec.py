@@ -258,17 +258,17 @@ class ModelSpec(Specification):
 
     def fit(
         self,
-        method: Literal["reml", "ml", "nuts"] = "reml",
+        method: Literal["reml", "ml", "nuts", "importance"] = "reml",
         *positional: Any,
         optimizer: str = "auto",
         start: Any = None,
-        draws: int = 1000,
+        draws: int | None = None,
         tune: int = 1000,
         chains: int = 4,
         random_seed: int | None = None,
-        form: Literal["auto", "hierarchical"] = "auto",
+        form: Literal["auto", "marginal", "hierarchical"] = "auto",
         parameterization: Literal["auto", "centered", "noncentered"] = "auto",
-        sampler: Literal["auto", "nutpie", "pymc"] = "auto",
+        sampler: Literal["auto", "nutpie", "pymc", "numpyro"] = "auto",
         target_accept: float | None = None,
         cores: int | None = None,
         progress: bool | None = None,
@@ -278,29 +278,33 @@ class ModelSpec(Specification):
 
         Parameters
         ----------
-        method : {"reml", "ml", "nuts"}
-            Restricted or full maximum likelihood, or draws from the posterior.
+        method : {"reml", "ml", "nuts", "importance"}
+            Restricted or full maximum likelihood, or draws from the posterior: by NUTS, or independent
+            ones by importance sampling, for few variance parameters.
         optimizer : str
             Likelihood: "auto" (Newton steps with the average information), or "L-BFGS-B", "TNC",
             "SLSQP" or "trust-constr", which are followed by Newton steps.
         start : array or mapping, optional
             Likelihood: θ to start from, ``result.theta`` or its arrays one after the other.
         draws, tune, chains : int
-            NUTS: kept and warm-up draws of each chain, and number of chains.
+            NUTS: kept and warm-up draws of each chain (1000 each), and number of chains. Importance
+            sampling: draws in all (4000).
         random_seed : int, optional
-            NUTS: the same seed gives the same draws.
-        form : {"auto", "hierarchical"}
-            NUTS: which form of the posterior is sampled; "auto" is hierarchical.
+            Draws: the same seed gives the same ones.
+        form : {"auto", "marginal", "hierarchical"}
+            NUTS: "marginal" samples the variance parameters, with fixed and random effects integrated
+            out and drawn exactly afterwards, which takes normal or flat priors of the fixed effects;
+            "hierarchical" samples everything; "auto" is the cheaper one. The posterior is the same.
         parameterization : {"auto", "centered", "noncentered"}
             NUTS: "auto" chooses for each group by how much REML shrinks its levels.
-        sampler : {"auto", "nutpie", "pymc"}
-            NUTS: "auto" is nutpie.
+        sampler : {"auto", "nutpie", "pymc", "numpyro"}
+            NUTS: "auto" is nutpie; the others sample the hierarchical form, NumPyro where it is installed.
         target_accept : float, optional
-            NUTS: higher is slower and diverges less; default 0.95.
+            NUTS: higher is slower and diverges less; default 0.8 for the marginal form, else 0.95.
         cores : int, optional
             NUTS: chains that run at the same time.
         progress : bool, optional
-            Default: shown for NUTS, not for likelihood fits.
+            Default: shown for draws, not for likelihood fits.
 
         Returns
         -------

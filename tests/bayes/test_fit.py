@@ -168,8 +168,10 @@ def test_the_seed_decides_whatever_the_cores(stan_nuts):
 def test_wrong_requests(radon_spec):
     with pytest.raises(bm.FitError, match="sampler"):
         radon_spec.fit("nuts", sampler="stan", progress=False)
-    with pytest.raises(bm.FitError, match="form"):
-        radon_spec.fit("nuts", form="marginal")
+    with pytest.raises(bm.FitError, match="form is 'centred'; choose one of auto, marginal"):
+        radon_spec.fit("nuts", form="centred")
+    with pytest.raises(bm.FitError, match="sampler='pymc' belongs to the hierarchical form"):
+        radon_spec.fit("nuts", form="marginal", sampler="pymc")
     with pytest.raises(bm.FitError, match="draws"):
         radon_spec.fit("nuts", draws=0)
     with pytest.raises(bm.FitError, match="probability"):
@@ -178,8 +180,10 @@ def test_wrong_requests(radon_spec):
         radon_spec.fit("nuts", random_seed="a")
     with pytest.raises(bm.FitError, match="only for reml and ml"):
         radon_spec.fit("nuts", optimizer="TNC")
-    with pytest.raises(bm.FitError, match="only for nuts"):
+    with pytest.raises(bm.FitError, match="only for nuts and importance"):
         radon_spec.fit("reml", draws=100)
+    with pytest.raises(bm.FitError, match="only for nuts"):
+        radon_spec.fit("importance", tune=100)
 
 
 def test_the_same_draws_with_a_cold_and_a_warm_cache(tmp_path):

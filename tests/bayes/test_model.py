@@ -221,7 +221,7 @@ def test_auto_centres_groups_that_the_data_resolve():
     with pytest.raises(bm.FitError, match="parameterization"):
         radon.to_pymc(parameterization="centred")
     with pytest.raises(bm.FitError, match="form"):
-        radon.to_pymc(form="marginal")
+        radon.to_pymc(form="marginalised")
 
 
 @pytest.mark.parametrize("members", [2, 20])

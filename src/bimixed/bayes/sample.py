@@ -57,7 +57,7 @@ def sample(
         raise FitError(f"Unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
     helpers = [name for name in tree["posterior"].data_vars if name not in names]
     tree["posterior"] = tree["posterior"].to_dataset().drop_vars(helpers)
-    return _complete_draws(tree)
+    return complete_draws(tree, "sigma")
 
 
 def reported_variables(model: pm.Model) -> list[str]:
@@ -98,16 +98,23 @@ def _nutpie(
     )
 
 
-def _complete_draws(tree: Any) -> Any:
-    """After an interrupt: the draws that every chain has."""
-    sigma = np.asarray(tree["posterior"]["sigma"])
-    finished = np.isfinite(sigma).sum(axis=1)
+def complete_draws(tree: Any, variable: str) -> Any:
+    """After an interrupt: the draws that every chain has, judged by one variable.
+
+    Raises
+    ------
+    FitError
+        If there are hardly any.
+    """
+    values = np.asarray(tree["posterior"][variable])
+    values = values.reshape(*values.shape[:2], -1)[:, :, 0]
+    finished = np.isfinite(values).sum(axis=1)
     complete = int(finished.min()) if len(finished) else 0
     if complete < 4:
         raise FitError(
             "Sampling was stopped before every chain had a few draws after warm-up; nothing is kept. "
             "Let it run longer, or ask for fewer tune= steps."
         )
-    if complete < sigma.shape[1]:
+    if complete < values.shape[1]:
         tree = tree.isel(draw=slice(0, complete))
     return tree

@@ -1,8 +1,9 @@
 """Independent draws from a marginal posterior of few parameters, by Pareto-smoothed importance sampling.
 
-The proposal is a Student t at the mode, with the posterior's curvature there; its weights are smoothed as by
-Vehtari, Simpson, Gelman, Yao and Gabry (2024), whose k tells whether they can be trusted, and resampled
-systematically to plain draws.
+The proposal is a Student t, first at the mode with the posterior's curvature there, then with the mean and
+covariance of trials of itself (adaptive importance sampling: Oh and Berger 1992). The weights of the draws
+that are kept are smoothed as by Vehtari, Simpson, Gelman, Yao and Gabry (2024), whose k tells whether they
+can be trusted, and resampled systematically to plain draws.
 """
 
 from dataclasses import dataclass
@@ -11,30 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
-from bimixed.likelihood.optimize import difference_hessian
-from bimixed.marginal.posterior import MarginalPosterior
+from bimixed.marginal.progress import Progress
+from bimixed.marginal.ready import ReadyPosterior
+from bimixed.marginal.scales import Coordinates
 
-FREEDOM = 7.0
+FREEDOM = 5.0
 """Degrees of freedom of the proposal: heavier tails than the posterior's."""
 NOTHING = 700.0
 """Log-weights this far below the largest are nothing."""
-WIDEST = 2.0
-"""Largest sd of the proposal along any direction, logarithms of sds having no curvature far out."""
-
-
-@dataclass(frozen=True)
-class Peak:
-    """The mode of a posterior and its surroundings.
-
-    Attributes
-    ----------
-    z : (m,) array
-    root : (m, m) array
-        A square root of the covariance that the curvature gives.
-    """
-
-    z: Array
-    root: Array
+FEWEST = 100
+"""Draws below which an interrupted run is worth nothing."""
+PILOT, ROUNDS, GOOD = 400, 5, 0.4
+"""Draws of a trial of the proposal, most trials, and the Pareto k with which one is good enough."""
+NEAR = 8.0
+"""Sds from 0 up to which the images of a turning coordinate overlap."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +35,7 @@ class WeightedDraws:
     Attributes
     ----------
     z : (draws, m) array
+        Sds being positive.
     log_weights : (draws,) array
         Their exponentials add up to 1.
     pareto_k : float
@@ -67,46 +59,94 @@ class WeightedDraws:
         return rng.permutation(places)
 
 
-def find_peak(posterior: MarginalPosterior, start: Array) -> Peak:
-    """The mode next to ``start``, and the posterior's curvature there."""
-    from scipy import optimize
+@dataclass(frozen=True)
+class Proposal:
+    """A Student t, folded onto positive sds.
 
-    def downhill(z: Array) -> tuple[float, Array]:
-        try:
-            value, slope = posterior(z)
-        except np.linalg.LinAlgError:
-            return 1e100, np.zeros(len(z))
-        return -value, -slope
+    Attributes
+    ----------
+    centre : (m,) array
+    root : (m, m) array
+        A square root of its scale matrix.
+    coordinates : Coordinates
+    """
 
-    found = optimize.minimize(downhill, start, jac=True, method="BFGS", options={"gtol": 1e-5})
-    curvature = difference_hessian(lambda z: downhill(z)[1], found.x)
-    values, vectors = np.linalg.eigh(curvature)
-    sd = np.minimum(1.0 / np.sqrt(np.maximum(values, 1e-12)), WIDEST)
-    return Peak(found.x, vectors * sd)
+    centre: Array
+    root: Array
+    coordinates: Coordinates
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """(n, m), sds being positive."""
+        m = len(self.centre)
+        unit = rng.standard_normal((n, m)) / np.sqrt(rng.chisquare(FREEDOM, n) / FREEDOM)[:, None]
+        return self.coordinates.upright(self.centre + unit @ self.root.T)
+
+    def log_density(self, z: Array) -> Array:
+        """Up to a constant, all images counted, (n,)."""
+        m, spread = len(self.centre), np.linalg.norm(self.root, axis=1)
+        images = [np.ones(m)]
+        for place, turned in zip(self.coordinates.turning, self.coordinates.images, strict=True):
+            if abs(self.centre[place]) < NEAR * spread[place]:
+                images += [image * turned for image in images]
+        inverse = np.linalg.inv(self.root)
+        parts = []
+        for image in images:
+            unit = (z * image - self.centre) @ inverse.T
+            parts.append(-0.5 * (FREEDOM + m) * np.log1p(np.sum(unit**2, axis=1) / FREEDOM))
+        return np.asarray(np.logaddexp.reduce(parts, axis=0)) - np.linalg.slogdet(self.root)[1]
+
+    def fitted(self, drawn: WeightedDraws) -> "Proposal":
+        """That with the mean and covariance of weighted draws."""
+        weights = np.exp(drawn.log_weights)
+        mean = weights @ drawn.z
+        left = (drawn.z - mean) * np.sqrt(weights)[:, None]
+        share = 0.1  # keeps the matrix regular where few draws have all the weight
+        cov = (1.0 - share) * left.T @ left + share * self.root @ self.root.T
+        return Proposal(mean, np.linalg.cholesky(cov), self.coordinates)
 
 
 def importance(
-    posterior: MarginalPosterior, peak: Peak, draws: int, rng: np.random.Generator
+    ready: ReadyPosterior, draws: int, rng: np.random.Generator, progress: bool = False
 ) -> WeightedDraws:
-    """Proposals around the peak, weighted by the posterior."""
+    """Proposals weighted by the posterior; an interrupt keeps those that are done.
+
+    The first proposal is the mode's; trials move it until its weights are even.
+    """
+    coordinates = ready.posterior.coordinates
+    proposal = Proposal(coordinates.upright(ready.peak.z[None])[0], ready.peak.root, coordinates)
+    for _ in range(ROUNDS):
+        trial = _weigh(ready, proposal, PILOT, rng, False)
+        if trial.pareto_k <= GOOD and trial.ess > 0.5 * PILOT:
+            break
+        proposal = proposal.fitted(trial)
+    return _weigh(ready, proposal, draws, rng, progress)
+
+
+def _weigh(
+    ready: ReadyPosterior, proposal: Proposal, draws: int, rng: np.random.Generator, progress: bool
+) -> WeightedDraws:
     from arviz_stats.base import array_stats
 
-    m = len(peak.z)
-    unit = rng.standard_normal((draws, m)) / np.sqrt(rng.chisquare(FREEDOM, draws) / FREEDOM)[:, None]
-    z = peak.z + unit @ peak.root.T
-    log_proposal = -0.5 * (FREEDOM + m) * np.log1p(np.sum(unit**2, axis=1) / FREEDOM)
-    raw = _log_densities(posterior, z) - log_proposal
+    z = proposal.draw(draws, rng)
+    raw = _densities(ready, z, progress)
+    z = z[: len(raw)]
+    raw = raw - proposal.log_density(z)
     raw = np.maximum(raw, raw.max() - NOTHING)
     log_weights, k = array_stats.psislw(-raw)  # it takes log-likelihoods left out, whose weights are inverse
     return WeightedDraws(z, np.asarray(log_weights), float(k))
 
 
-def _log_densities(posterior: MarginalPosterior, z: Array) -> Array:
-    out = np.full(len(z), -np.inf)
-    for i, one in enumerate(z):
-        try:
-            point, _, _ = posterior.point(one)
-        except np.linalg.LinAlgError:  # so far out that the density has no digits: none there
-            continue
-        out[i] = point.log_density + posterior.coordinates.log_prior(one)[0]
-    return out
+def _densities(ready: ReadyPosterior, z: Array, progress: bool) -> Array:
+    """log p at each row of z, as far as an interrupt lets it go."""
+    out = np.empty(len(z))
+    done = 0
+    try:
+        with Progress(len(z), "importance sampling", progress) as shown:
+            for done, w in enumerate(ready.whitened(z)):
+                out[done] = ready.log_density(w)
+                shown.update(done + 1)
+            done = len(z)
+    except KeyboardInterrupt:
+        if done < FEWEST:
+            raise
+    return out[:done]

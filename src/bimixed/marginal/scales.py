@@ -1,20 +1,30 @@
 """Coordinates of the variance parameters that have no bounds, with their priors; no PyMC.
 
-Standard deviations are exp(z), or between the bounds of a uniform prior; correlations are written by
-canonical partial correlations tanh(z), which under LKJ(η) are independent Betas (Lewandowski, Kurowicka and
-Joe 2009, section 2), as in the hierarchical model.
+A standard deviation is |c sinh z|: like its logarithm where it is large, and through 0 where the data
+can't tell it from 0, in place of the long tail that the logarithm has there. What turns the sign of z turns
+those of the correlations, so that all images are the same model. Those with a uniform prior lie between its
+bounds, σ and those with a gamma prior are exp z. Correlations are written by canonical partial correlations
+tanh z, which under LKJ(η) are independent Betas (Lewandowski, Kurowicka and Joe 2009, section 2), as in the
+hierarchical model.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lgamma, log, pi
+from typing import Any
 
 import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.priors import Prior, Priors, sd_name
+
+LOG_2 = log(2.0)
+NOT_ZERO = 1e-8
+"""Share of its unit that a parameter keeps from 0, where slopes would be 0/0."""
+TURNING = ("half_normal", "half_student_t", "exponential", "flat")
+"""Priors whose density goes on through 0."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +34,30 @@ class Scale:
     Attributes
     ----------
     prior : Prior
+    turn : float
+        c of c sinh z; 0 for the other coordinates.
     """
 
     prior: Prior
+    turn: float = 0.0
 
-    def value(self, z: float) -> tuple[float, float]:
-        """The parameter at z, and its derivative."""
+    def value(self, z: Any) -> tuple[Any, Any]:
+        """The parameter at z, a number or an array, and its derivative; of either sign where it turns."""
+        if self.turn:
+            x = self.turn * np.sinh(z)
+            least = NOT_ZERO * self.turn
+            return np.where(np.abs(x) < least, np.copysign(least, x), x), self.turn * np.cosh(z)
         if self.prior.family != "uniform":
-            x = float(np.exp(z))
+            x = np.exp(z)
             return x, x
         lower, upper = self.prior.parameters["lower"], self.prior.parameters["upper"]
-        share = float(1.0 / (1.0 + np.exp(-z)))
+        share = 1.0 / (1.0 + np.exp(-z))
         return lower + (upper - lower) * share, (upper - lower) * share * (1.0 - share)
 
     def log_jacobian(self, z: float) -> tuple[float, float]:
         """log |dx/dz| and its derivative."""
+        if self.turn:
+            return log(self.turn) + abs(z) + float(np.log1p(np.exp(-2.0 * abs(z)))) - LOG_2, float(np.tanh(z))
         if self.prior.family != "uniform":
             return z, 1.0
         width = self.prior.parameters["upper"] - self.prior.parameters["lower"]
@@ -47,33 +66,53 @@ class Scale:
 
     def coordinate(self, x: float) -> float:
         """z of a value."""
+        if self.turn:
+            return float(np.arcsinh(x / self.turn))
         if self.prior.family != "uniform":
             return float(np.log(x))
         lower, upper = self.prior.parameters["lower"], self.prior.parameters["upper"]
         return float(np.log(x - lower) - np.log(upper - x))
 
-    def log_density(self, x: float) -> tuple[float, float]:
-        """Log-density of the prior at x, and its derivative; a flat one is 0."""
+    @property
+    def log_constant(self) -> float:
+        """What the log-density has that doesn't depend on x; 0 for a flat one."""
         p = self.prior.parameters
         match self.prior.family:
             case "half_normal":
+                return 0.5 * log(2.0 / pi) - log(p["sigma"])
+            case "half_student_t":
+                nu = p["nu"]
+                return log(2.0 / p["sigma"]) + lgamma(0.5 * (nu + 1)) - lgamma(0.5 * nu) - 0.5 * log(nu * pi)
+            case "exponential":
+                return log(p["rate"])
+            case "gamma":
+                return p["alpha"] * log(p["beta"]) - lgamma(p["alpha"])
+            case "uniform":
+                return -log(p["upper"] - p["lower"])
+            case "flat":
+                return 0.0
+        raise AssertionError(f"{self.prior.family} is no prior of a scale")
+
+    def log_density(self, x: float) -> tuple[float, float]:
+        """Log-density of the prior at |x|, and its derivative in x; a flat one is 0."""
+        if x < 0.0:
+            value, slope = self.log_density(-x)
+            return value, -slope
+        p, constant = self.prior.parameters, self.log_constant
+        match self.prior.family:
+            case "half_normal":
                 t = x / p["sigma"]
-                return 0.5 * log(2.0 / pi) - log(p["sigma"]) - 0.5 * t * t, -t / p["sigma"]
+                return constant - 0.5 * t * t, -t / p["sigma"]
             case "half_student_t":
                 nu, t = p["nu"], x / p["sigma"]
-                constant = lgamma(0.5 * (nu + 1)) - lgamma(0.5 * nu) - 0.5 * log(nu * pi)
-                value = log(2.0) + constant - log(p["sigma"]) - 0.5 * (nu + 1) * float(np.log1p(t * t / nu))
+                value = constant - 0.5 * (nu + 1) * float(np.log1p(t * t / nu))
                 return value, -(nu + 1) * t / (nu + t * t) / p["sigma"]
             case "exponential":
-                return log(p["rate"]) - p["rate"] * x, -p["rate"]
+                return constant - p["rate"] * x, -p["rate"]
             case "gamma":
                 a, b = p["alpha"], p["beta"]
-                return a * log(b) - lgamma(a) + (a - 1) * log(x) - b * x, (a - 1) / x - b
-            case "uniform":
-                return -log(p["upper"] - p["lower"]), 0.0
-            case "flat":
-                return 0.0, 0.0
-        raise AssertionError(f"{self.prior.family} is no prior of a scale")
+                return constant + (a - 1) * log(x) - b * x, (a - 1) / x - b
+        return constant, 0.0
 
 
 @dataclass(frozen=True)
@@ -111,25 +150,26 @@ class Block:
         return self.start + self.size + len(self.pairs)
 
     def partial(self, z: Array) -> Array:
-        """Partial correlations below the diagonal, (d, d)."""
-        out = np.zeros((self.size, self.size))
+        """Partial correlations below the diagonal, (..., d, d) of (..., m)."""
+        out = np.zeros((*z.shape[:-1], self.size, self.size))
         for n, (i, j) in enumerate(self.pairs):
-            out[i, j] = np.tanh(z[self.start + self.size + n])
+            out[..., i, j] = np.tanh(z[..., self.start + self.size + n])
         return out
 
     def factor(self, z: Array) -> Array:
-        """Lower Cholesky factor of the covariance, (d, d)."""
-        sd = np.array([scale.value(z[self.start + k])[0] for k, scale in enumerate(self.scales)])
-        return sd[:, None] * self.correlation_factor(self.partial(z))
+        """Lower Cholesky factor of the covariance, (..., d, d) of (..., m)."""
+        sd = [scale.value(z[..., self.start + k])[0] for k, scale in enumerate(self.scales)]
+        return np.stack(sd, axis=-1)[..., None] * self.correlation_factor(self.partial(z))
 
     def correlation_factor(self, partial: Array) -> Array:
-        L = np.eye(self.size)
-        for i in range(1, self.size):
-            left = 1.0
+        """That of the correlations, (..., d, d)."""
+        L = np.zeros(partial.shape)
+        for i in range(self.size):
+            left = np.ones(partial.shape[:-2])
             for j in range(i):
-                L[i, j] = partial[i, j] * left
-                left *= np.sqrt(1.0 - partial[i, j] ** 2)
-            L[i, i] = left
+                L[..., i, j] = partial[..., i, j] * left
+                left = left * np.sqrt(1.0 - partial[..., i, j] ** 2)
+            L[..., i, i] = left
         return L
 
     def pull_back(self, z: Array, slope: Array) -> Array:
@@ -170,6 +210,10 @@ def _with_scale(scale: Scale, z: float, jacobians: bool, value: float) -> tuple[
     return value + density + jacobian, slope * rate + jacobian_slope
 
 
+def _scale(prior: Prior, turn: float) -> Scale:
+    return Scale(prior, turn if prior.family in TURNING else 0.0)
+
+
 @dataclass(frozen=True)
 class Coordinates:
     """All variance parameters of a model: the blocks of its groups, and log σ last.
@@ -187,12 +231,25 @@ class Coordinates:
     sizes: tuple[int, ...]
 
     @staticmethod
-    def of(design: Design, priors: Priors) -> "Coordinates":
+    def of(design: Design, priors: Priors, turns: Sequence[Array] | None = None) -> "Coordinates":
+        """Of a model.
+
+        Parameters
+        ----------
+        design : Design
+        priors : Priors
+        turns : sequence of (K,) arrays, optional
+            By place, sds below which the data can hardly tell them from 0; default logarithms.
+        """
         blocks: list[Block] = []
         start = 0
         for place, f in enumerate(design.factors):
             for rows in f.template.sub_blocks():
-                scales = tuple(Scale(priors[sd_name(f.key, name)]) for name in f.names[rows])
+                own = [0.0] * f.n_coefficients if turns is None else turns[place].tolist()
+                scales = tuple(
+                    _scale(priors[sd_name(f.key, name)], turn)
+                    for name, turn in zip(f.names[rows], own[rows], strict=True)
+                )
                 eta = priors[f"corr_{f.key}"].parameters["eta"] if len(scales) > 1 else 1.0
                 blocks.append(Block(place, rows, start, scales, eta))
                 start = blocks[-1].stop
@@ -204,11 +261,38 @@ class Coordinates:
     def size(self) -> int:
         return (self.blocks[-1].stop if self.blocks else 0) + 1
 
-    def factors(self, z: Array) -> list[Array]:
-        """Lower Cholesky factors of the covariances by place, (K, K)."""
-        out = [np.zeros((K, K)) for K in self.sizes]
+    @cached_property
+    def images(self) -> list[Array]:
+        """What turns the sign of each turning sd, and so gives the same model: (m,) of ±1 each."""
+        made = []
         for block in self.blocks:
-            out[block.place][block.rows, block.rows] = block.factor(z)
+            for k, scale in enumerate(block.scales):
+                if scale.turn:
+                    turned = np.ones(self.size)
+                    turned[block.start + k] = -1.0
+                    for n, pair in enumerate(block.pairs):
+                        if k in pair:
+                            turned[block.start + block.size + n] = -1.0
+                    made.append(turned)
+        return made
+
+    @cached_property
+    def turning(self) -> list[int]:
+        """The coordinates that these are about."""
+        return [b.start + k for b in self.blocks for k, scale in enumerate(b.scales) if scale.turn]
+
+    def upright(self, Z: Array) -> Array:
+        """The images of (draws, m) coordinates whose sds are positive."""
+        out = Z.copy()
+        for place, turned in zip(self.turning, self.images, strict=True):
+            out = np.where(Z[:, place, None] < 0.0, out * turned, out)
+        return out
+
+    def factors(self, z: Array) -> list[Array]:
+        """Lower Cholesky factors of the covariances by place, (..., K, K) of (..., m)."""
+        out = [np.zeros((*z.shape[:-1], K, K)) for K in self.sizes]
+        for block in self.blocks:
+            out[block.place][..., block.rows, block.rows] = block.factor(z)
         return out
 
     def log_prior(self, z: Array, jacobians: bool = True) -> tuple[float, Array]:

@@ -6,7 +6,7 @@ from typing import Any
 OWN = "#999999"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 MARKERS = ("o", "D", "s", "^")
-NAMES = {"reml": "REML", "ml": "ML", "nuts": "NUTS"}
+NAMES = {"reml": "REML", "ml": "ML", "nuts": "NUTS", "importance": "importance"}
 
 
 def new_axes(ax: Any, **kwargs: Any) -> Any:

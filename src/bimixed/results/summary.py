@@ -17,6 +17,7 @@ METHODS = {
     "reml": "REML",
     "ml": "maximum likelihood",
     "nuts": "NUTS",
+    "importance": "importance sampling",
 }
 
 FIRST, LAST = 20, 10
@@ -91,7 +92,7 @@ def summarize(result: "MixedModelResult") -> Summary:
         fixed = result.coef_table().drop(columns=["df", "statistic", "p_value"])
         fixed = fixed.rename(columns={"estimate": "mean", "std_error": "sd"})
         fixed_title = "Fixed effects (posterior; limits are equal tails of 95 %)"
-        facts.append(("Sampling", _sampling(result)))
+        facts += [("Sampling", _sampling(result)), ("Form", str(result.diagnostics.details["form"]))]
     facts.append(("Time", format_seconds(result.diagnostics.seconds)))
     dropped = result.design.dropped
     notes = list(result.diagnostics.messages)
@@ -135,6 +136,8 @@ def rows_used(result: "MixedModelResult") -> str:
 
 def _sampling(result: "MixedModelResult") -> str:
     d = result.diagnostics
+    if d.pareto_k is not None:
+        return f"effective draws {d.ess_bulk_min:.0f}, Pareto k {d.pareto_k:.2f}"
     return (
         f"R-hat ≤ {d.rhat_max:.3f}, bulk ESS ≥ {d.ess_bulk_min:.0f}, "
         f"tail ESS ≥ {d.ess_tail_min:.0f}, {d.divergences} divergences"

@@ -1,0 +1,66 @@
+"""Design and priors → the common result, by importance sampling."""
+
+import time
+
+import numpy as np
+
+from bimixed.exceptions import ConvergenceWarning, FitError, warn
+from bimixed.marginal.importance import importance
+from bimixed.marginal.ready import ReadyPosterior
+from bimixed.results import Diagnostics, MixedModelResult
+from bimixed.results.convergence import ESS
+from bimixed.results.posterior import draws_tree, posterior_estimates
+
+TRUSTED = 0.7
+"""Largest Pareto k whose weights can be trusted (Vehtari et al. 2024)."""
+
+
+def fit_importance(
+    ready: ReadyPosterior, *, draws: int, random_seed: int | None, began: float, progress: bool
+) -> MixedModelResult:
+    """Independent draws of the variance parameters, and fixed and random effects given them.
+
+    Raises
+    ------
+    FitError
+        If the weights can't be trusted.
+    """
+    rng = np.random.default_rng(random_seed)
+    weighted = importance(ready, draws, rng, progress)
+    if not weighted.pareto_k <= TRUSTED:
+        raise FitError(
+            f"Importance sampling failed: Pareto k is {weighted.pareto_k:.2f}, above {TRUSTED}, so that a "
+            "few draws carry most of the weight. The posterior of the variance parameters is too far from "
+            "round: take method='nuts', give tighter priors to sds of groups with few levels, or use fewer "
+            "random coefficients."
+        )
+    kept = ready.draws(weighted.z[weighted.resample(rng)], rng)
+    design = ready.design
+    messages = []
+    if not weighted.ess >= ESS:
+        messages.append(
+            f"Few effective draws: {weighted.ess:.0f}, below {ESS:.0f}; means and limits carry Monte Carlo "
+            f"error. Ask for more (draws={4 * draws})."
+        )
+    if len(weighted.z) < draws:
+        messages.append(f"Interrupted: {len(weighted.z)} of {draws} draws are kept.")
+    if messages:
+        warn("\n".join(messages), ConvergenceWarning)
+    return MixedModelResult(
+        method="importance",
+        spec=None,
+        design=design,
+        estimates=posterior_estimates(design, kept),
+        diagnostics=Diagnostics(
+            ok=not messages,
+            converged=True,
+            singular=None,
+            messages=tuple(messages),
+            seconds=time.perf_counter() - began,
+            ess_bulk_min=weighted.ess,
+            pareto_k=weighted.pareto_k,
+            details={"form": "marginal (importance sampling of the variance parameters)"},
+        ),
+        uncertainty=kept,
+        posterior=draws_tree(design, kept, 1),
+    )

@@ -1,0 +1,1 @@
+"""Compiled loops for a marginal posterior whose evaluation takes microseconds."""

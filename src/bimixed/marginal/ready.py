@@ -1,0 +1,93 @@
+"""A marginal posterior made ready to be drawn from: its mode, and coordinates in which it is round."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bimixed.covariance import Array
+from bimixed.design import Design
+from bimixed.marginal.compiled import CompiledPosterior, is_compiled
+from bimixed.marginal.density import draw_effects
+from bimixed.marginal.peak import Peak, find_peak
+from bimixed.marginal.posterior import MarginalPosterior
+from bimixed.results.posterior import make_draws
+from bimixed.results.uncertainty import Draws
+
+
+@dataclass(frozen=True)
+class ReadyPosterior:
+    """log p(w | y) with z = centre + root w: near the mode w is standard normal.
+
+    Attributes
+    ----------
+    design : Design
+    posterior : MarginalPosterior
+    peak : Peak
+    compiled : CompiledPosterior or None
+        None where numpy and LAPACK do it.
+    """
+
+    design: Design
+    posterior: MarginalPosterior
+    peak: Peak
+    compiled: CompiledPosterior | None
+
+    @staticmethod
+    def of(design: Design, posterior: MarginalPosterior, start: Array) -> "ReadyPosterior":
+        """Find the mode from ``start``, coordinates z."""
+        compiled = CompiledPosterior.of(posterior) if is_compiled(posterior.cp) else None
+        peak = find_peak(posterior if compiled is None else compiled, start)
+        own = None if compiled is None else compiled.whitened(peak.z, peak.root)
+        return ReadyPosterior(design, posterior, peak, own)
+
+    @property
+    def size(self) -> int:
+        """Variance parameters."""
+        return len(self.peak.z)
+
+    def __call__(self, w: Array) -> tuple[float, Array]:
+        """Log-density and slope in w; minus infinity where it can't be computed."""
+        if self.compiled is not None:
+            return self.compiled(w)
+        try:
+            value, slope = self.posterior(self.coordinates(w))
+        except np.linalg.LinAlgError:
+            return -np.inf, np.zeros(self.size)
+        return value, self.peak.root.T @ slope
+
+    def log_density(self, w: Array) -> float:
+        """Log-density alone; minus infinity where it can't be computed."""
+        if self.compiled is not None:
+            return self.compiled(w)[0]
+        try:
+            return self.posterior.log_density(self.coordinates(w))
+        except np.linalg.LinAlgError:
+            return -np.inf
+
+    def coordinates(self, w: Array) -> Array:
+        """z of w, (..., m)."""
+        return self.peak.z + w @ self.peak.root.T
+
+    def whitened(self, z: Array) -> Array:
+        """w of z, (..., m)."""
+        return np.asarray((z - self.peak.z) @ np.linalg.inv(self.peak.root).T)
+
+    def draws(self, Z: Array, rng: np.random.Generator) -> Draws:
+        """Everything of each row of Z: variance parameters, and β and b drawn given them."""
+        posterior, design = self.posterior, self.design
+        factors = posterior.coordinates.factors(Z)
+        cov = {f.key: L @ np.swapaxes(L, 1, 2) for f, L in zip(design.factors, factors, strict=True)}
+        sigma = posterior.coordinates.sigma.value(Z[:, -1])[0]
+        kept, effects = self._effects(Z, rng)
+        beta = np.full((len(Z), len(design.names)), np.nan)
+        beta[:, design.kept] = kept
+        ranef = {f.key: posterior.covariates.effects(j, effects[j]) for j, f in enumerate(design.factors)}
+        return make_draws(design, beta, cov, sigma, ranef)
+
+    def _effects(self, Z: Array, rng: np.random.Generator) -> tuple[Array, dict[int, Array]]:
+        if self.compiled is not None:
+            return self.compiled.draw_effects(Z, rng)
+        drawn = [draw_effects(self.posterior.point(z)[0], 1, rng) for z in Z]
+        places = range(len(self.design.factors))
+        effects = {j: np.concatenate([own[j] for _, own in drawn]) for j in places}
+        return np.concatenate([beta for beta, _ in drawn]), effects

@@ -1,0 +1,109 @@
+"""Draws as an ArviZ tree with named dimensions, and what a result makes of them."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bimixed.covariance import Array
+from bimixed.design import Design
+from bimixed.priors import safe_name
+from bimixed.results.records import Estimates
+from bimixed.results.trees import parameter_dataset
+from bimixed.results.uncertainty import Draws
+
+
+def draws_tree(design: Design, draws: Draws, chains: int) -> Any:
+    """The posterior as a DataTree: chains × draws × …, variables as those of the hierarchical model.
+
+    Parameters
+    ----------
+    design : Design
+    draws : Draws
+        Chains one after the other.
+    chains : int
+    """
+    import xarray
+
+    values = {"sigma": draws.sigma}
+    if len(design.kept):
+        values["fixef"] = draws.beta[:, design.kept]
+    for factor in design.factors:
+        key, cov = safe_name(factor.key), draws.random_cov[factor.key]
+        values[f"sd_{key}"] = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+        if factor.template.correlated_pairs():
+            values[f"corr_{key}"] = correlations(cov)
+        values[f"ranef_{key}"] = draws.ranef[factor.key]
+    apart = {name: value.reshape(chains, -1, *value.shape[1:]) for name, value in values.items()}
+    return xarray.DataTree.from_dict({"posterior": parameter_dataset(design, apart)})
+
+
+def flatten(design: Design, tree: Any) -> Draws:
+    """The posterior as arrays with chains joined; dropped columns of X are NaN."""
+    posterior = tree["posterior"]
+
+    def joined(name: str) -> Array:
+        values = np.asarray(posterior[name], dtype=np.float64)
+        return values.reshape(-1, *values.shape[2:])
+
+    sigma = joined("sigma")
+    beta = np.full((len(sigma), len(design.names)), np.nan)
+    if len(design.kept):
+        beta[:, design.kept] = joined("fixef")
+    cov, ranef = {}, {}
+    for factor in design.factors:
+        key = safe_name(factor.key)
+        sd = joined(f"sd_{key}")
+        corr = (
+            joined(f"corr_{key}")
+            if factor.template.correlated_pairs()
+            else np.broadcast_to(np.eye(sd.shape[1]), (len(sd), sd.shape[1], sd.shape[1]))
+        )
+        cov[factor.key] = sd[:, :, None] * corr * sd[:, None, :]
+        ranef[factor.key] = joined(f"ranef_{key}")
+    return make_draws(design, beta, cov, sigma, ranef)
+
+
+def make_draws(
+    design: Design, beta: Array, cov: dict[str, Array], sigma: Array, ranef: dict[str, Array]
+) -> Draws:
+    """Draws with the names of a design's coefficients."""
+    return Draws(
+        beta=beta,
+        random_cov=cov,
+        sigma=sigma,
+        ranef=ranef,
+        pairs={f.key: f.template.correlated_pairs() for f in design.factors},
+        names={f.key: f.names for f in design.factors},
+    )
+
+
+def posterior_estimates(design: Design, draws: Draws) -> Estimates:
+    """Posterior means and sds."""
+    p = len(design.names)
+    vcov = np.full((p, p), np.nan)
+    if len(design.kept):
+        vcov[np.ix_(design.kept, design.kept)] = np.atleast_2d(
+            np.cov(draws.beta[:, design.kept], rowvar=False)
+        )
+    corr = {key: correlations(cov) for key, cov in draws.random_cov.items()}
+    return Estimates(
+        beta=draws.beta.mean(axis=0),
+        std_errors=np.sqrt(np.diag(vcov)),
+        vcov_of=partial(np.asarray, vcov),
+        random_cov={key: cov.mean(axis=0) for key, cov in draws.random_cov.items()},
+        random_sd={
+            key: np.sqrt(np.diagonal(cov, axis1=1, axis2=2)).mean(axis=0)
+            for key, cov in draws.random_cov.items()
+        },
+        random_corr={key: c.mean(axis=0) for key, c in corr.items()},
+        sigma=float(draws.sigma.mean()),
+        ranef={key: b.mean(axis=0) for key, b in draws.ranef.items()},
+        ranef_sd={key: b.std(axis=0, ddof=1) for key, b in draws.ranef.items()},
+    )
+
+
+def correlations(cov: Array) -> Array:
+    """Correlation matrices of (draws, K, K) covariances."""
+    sd = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+    return np.asarray(cov / (sd[:, :, None] * sd[:, None, :]))
