@@ -95,6 +95,7 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     progress = given["progress"] is not False
     if method == "importance":
         _require_integrable(request)
+        how["cores"] = given["cores"]
         return fit_importance(request.ready(), began=began, progress=progress, **how)
     form, reason = choose_form(request, given)
     how |= {name: given[name] for name in ("tune", "chains", "target_accept", "cores")}

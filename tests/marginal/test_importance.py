@@ -11,6 +11,7 @@ import bimixed as bm
 from bimixed.marginal import importance as module
 from bimixed.marginal.importance import Proposal, importance
 from bimixed.marginal.posterior import MarginalPosterior, fixef_prior
+from bimixed.marginal.ready import ReadyPosterior
 from bimixed.posteriors import Request
 
 
@@ -96,3 +97,35 @@ def test_a_proposal_that_does_not_fit_is_refused(monkeypatch):
     )
     with pytest.raises(bm.exceptions.FitError, match=r"Pareto k is .*method='nuts'"):
         spec.fit("importance", random_seed=1, draws=1000, progress=False)
+
+
+@pytest.mark.filterwarnings("ignore:Few effective draws")
+def test_threads_change_no_number_and_an_interrupt_keeps_what_is_done(monkeypatch):
+    """Without compiled loops, where each draw is a piece of work by itself."""
+    monkeypatch.setattr("bimixed.marginal.ready.is_compiled", lambda cp: False)
+    spec, ready = ready_for("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff"))
+    assert ready.compiled is None
+    fits = [spec.fit("importance", random_seed=1, draws=200, cores=cores, progress=False) for cores in (1, 3)]
+    for name, values in fits[0].posterior["posterior"].data_vars.items():
+        np.testing.assert_array_equal(values, fits[1].posterior["posterior"][name])
+
+    calls, last = 0, np.inf
+    density = ReadyPosterior.log_density
+
+    def counted(self, w):
+        nonlocal calls
+        calls += 1
+        if calls > last:
+            raise KeyboardInterrupt
+        return density(self, w)
+
+    monkeypatch.setattr(ReadyPosterior, "log_density", counted)
+    how = {"random_seed": 1, "draws": 200, "cores": 1, "progress": False}
+    spec.fit("importance", **how)
+    calls, last = 0, calls - 50
+    with pytest.warns(bm.exceptions.ConvergenceWarning, match="Interrupted: 150 of 200"):
+        part = spec.fit("importance", **how)
+    assert part.posterior["posterior"].sizes["draw"] == 150
+    calls, last = 0, 100  # during the first trial: nothing is worth keeping yet
+    with pytest.raises(KeyboardInterrupt):
+        spec.fit("importance", **how)

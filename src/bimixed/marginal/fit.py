@@ -16,7 +16,13 @@ TRUSTED = 0.7
 
 
 def fit_importance(
-    ready: ReadyPosterior, *, draws: int, random_seed: int | None, began: float, progress: bool
+    ready: ReadyPosterior,
+    *,
+    draws: int,
+    random_seed: int | None,
+    cores: int | None,
+    began: float,
+    progress: bool,
 ) -> MixedModelResult:
     """Independent draws of the variance parameters, and fixed and random effects given them.
 
@@ -26,7 +32,7 @@ def fit_importance(
         If the weights can't be trusted.
     """
     rng = np.random.default_rng(random_seed)
-    weighted = importance(ready, draws, rng, progress)
+    weighted = importance(ready, draws, rng, cores, progress)
     if not weighted.pareto_k <= TRUSTED:
         raise FitError(
             f"Importance sampling failed: Pareto k is {weighted.pareto_k:.2f}, above {TRUSTED}, so that a "
@@ -34,7 +40,7 @@ def fit_importance(
             "round: take method='nuts', give tighter priors to sds of groups with few levels, or use fewer "
             "random coefficients."
         )
-    kept = ready.draws(weighted.z[weighted.resample(rng)], rng)
+    kept = ready.draws(weighted.z[weighted.resample(rng)], rng, cores, progress)
     design = ready.design
     messages = []
     if not weighted.ess >= ESS:
@@ -42,8 +48,8 @@ def fit_importance(
             f"Few effective draws: {weighted.ess:.0f}, below {ESS:.0f}; means and limits carry Monte Carlo "
             f"error. Ask for more (draws={4 * draws})."
         )
-    if len(weighted.z) < draws:
-        messages.append(f"Interrupted: {len(weighted.z)} of {draws} draws are kept.")
+    if len(kept.sigma) < draws:
+        messages.append(f"Interrupted: {len(kept.sigma)} of {draws} draws are kept.")
     if messages:
         warn("\n".join(messages), ConvergenceWarning)
     return MixedModelResult(

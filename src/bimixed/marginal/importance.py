@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
-from bimixed.marginal.progress import Progress
 from bimixed.marginal.ready import ReadyPosterior
 from bimixed.marginal.scales import Coordinates
 
@@ -106,47 +105,47 @@ class Proposal:
 
 
 def importance(
-    ready: ReadyPosterior, draws: int, rng: np.random.Generator, progress: bool = False
+    ready: ReadyPosterior,
+    draws: int,
+    rng: np.random.Generator,
+    cores: int | None = None,
+    progress: bool = False,
 ) -> WeightedDraws:
     """Proposals weighted by the posterior; an interrupt keeps those that are done.
 
     The first proposal is the mode's; trials move it until its weights are even.
+
+    Parameters
+    ----------
+    ready : ReadyPosterior
+    draws : int
+    rng : numpy.random.Generator
+    cores : int, optional
+        Threads where a density takes long; changes no number.
+    progress : bool
     """
     coordinates = ready.posterior.coordinates
     proposal = Proposal(coordinates.upright(ready.peak.z[None])[0], ready.peak.root, coordinates)
     for _ in range(ROUNDS):
-        trial = _weigh(ready, proposal, PILOT, rng, False)
+        z = proposal.draw(PILOT, rng)
+        density = ready.log_densities(z, "trial of a proposal", cores, progress)
+        if len(density) < len(z):
+            raise KeyboardInterrupt
+        trial = _weigh(proposal, z, density)
         if trial.pareto_k <= GOOD and trial.ess > 0.5 * PILOT:
             break
         proposal = proposal.fitted(trial)
-    return _weigh(ready, proposal, draws, rng, progress)
+    z = proposal.draw(draws, rng)
+    density = ready.log_densities(z, "importance sampling", cores, progress)
+    if len(density) < min(FEWEST, draws):
+        raise KeyboardInterrupt
+    return _weigh(proposal, z[: len(density)], density)
 
 
-def _weigh(
-    ready: ReadyPosterior, proposal: Proposal, draws: int, rng: np.random.Generator, progress: bool
-) -> WeightedDraws:
+def _weigh(proposal: Proposal, z: Array, density: Array) -> WeightedDraws:
     from arviz_stats.base import array_stats
 
-    z = proposal.draw(draws, rng)
-    raw = _densities(ready, z, progress)
-    z = z[: len(raw)]
-    raw = raw - proposal.log_density(z)
+    raw = density - proposal.log_density(z)
     raw = np.maximum(raw, raw.max() - NOTHING)
     log_weights, k = array_stats.psislw(-raw)  # it takes log-likelihoods left out, whose weights are inverse
     return WeightedDraws(z, np.asarray(log_weights), float(k))
-
-
-def _densities(ready: ReadyPosterior, z: Array, progress: bool) -> Array:
-    """log p at each row of z, as far as an interrupt lets it go."""
-    out = np.empty(len(z))
-    done = 0
-    try:
-        with Progress(len(z), "importance sampling", progress) as shown:
-            for done, w in enumerate(ready.whitened(z)):
-                out[done] = ready.log_density(w)
-                shown.update(done + 1)
-            done = len(z)
-    except KeyboardInterrupt:
-        if done < FEWEST:
-            raise
-    return out[:done]

@@ -8,6 +8,7 @@ from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.marginal.compiled import CompiledPosterior, is_compiled
 from bimixed.marginal.density import draw_effects
+from bimixed.marginal.parallel import each
 from bimixed.marginal.peak import Peak, find_peak
 from bimixed.marginal.posterior import MarginalPosterior
 from bimixed.results.posterior import make_draws
@@ -72,22 +73,54 @@ class ReadyPosterior:
         """w of z, (..., m)."""
         return np.asarray((z - self.peak.z) @ np.linalg.inv(self.peak.root).T)
 
-    def draws(self, Z: Array, rng: np.random.Generator) -> Draws:
-        """Everything of each row of Z: variance parameters, and β and b drawn given them."""
+    def log_densities(self, Z: Array, what: str, cores: int | None, progress: bool) -> Array:
+        """log p at each row of Z, coordinates z, as far as an interrupt lets it go."""
+        workers = cores if self.compiled is None else 1
+        rows = list(self.whitened(Z))
+        return np.array(each(self.log_density, rows, what=what, workers=workers, progress=progress))
+
+    def draws(
+        self, Z: Array, rng: np.random.Generator, cores: int | None = None, progress: bool = False
+    ) -> Draws:
+        """Everything of each row of Z: variance parameters, and β and b drawn given them.
+
+        After an interrupt the first rows only.
+
+        Parameters
+        ----------
+        Z : (draws, m) array
+            Coordinates z.
+        rng : numpy.random.Generator
+        cores : int, optional
+            Threads where a draw takes long; changes no number.
+        progress : bool
+        """
+        kept, effects = self._effects(Z, rng, cores, progress)
+        Z = Z[: len(kept)]
         posterior, design = self.posterior, self.design
         factors = posterior.coordinates.factors(Z)
         cov = {f.key: L @ np.swapaxes(L, 1, 2) for f, L in zip(design.factors, factors, strict=True)}
         sigma = posterior.coordinates.sigma.value(Z[:, -1])[0]
-        kept, effects = self._effects(Z, rng)
         beta = np.full((len(Z), len(design.names)), np.nan)
         beta[:, design.kept] = kept
         ranef = {f.key: posterior.covariates.effects(j, effects[j]) for j, f in enumerate(design.factors)}
         return make_draws(design, beta, cov, sigma, ranef)
 
-    def _effects(self, Z: Array, rng: np.random.Generator) -> tuple[Array, dict[int, Array]]:
+    def _effects(
+        self, Z: Array, rng: np.random.Generator, cores: int | None, progress: bool
+    ) -> tuple[Array, dict[int, Array]]:
         if self.compiled is not None:
             return self.compiled.draw_effects(Z, rng)
-        drawn = [draw_effects(self.posterior.point(z)[0], 1, rng) for z in Z]
+        seeds = np.random.SeedSequence(int(rng.integers(2**63))).spawn(len(Z))
+
+        def draw(item: tuple[Array, np.random.SeedSequence]) -> tuple[Array, dict[int, Array]]:
+            z, seed = item
+            return draw_effects(self.posterior.point(z)[0], 1, np.random.default_rng(seed))
+
+        items = list(zip(Z, seeds, strict=True))
+        drawn = each(draw, items, what="random effects", workers=cores, progress=progress)
+        if not drawn:
+            raise KeyboardInterrupt
         places = range(len(self.design.factors))
         effects = {j: np.concatenate([own[j] for _, own in drawn]) for j in places}
         return np.concatenate([beta for beta, _ in drawn]), effects

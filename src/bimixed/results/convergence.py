@@ -7,13 +7,12 @@ import numpy as np
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.priors import safe_name
+from bimixed.results.effective import efficiency
 
 RHAT, ESS = 1.01, 400.0
 """Largest R-hat and smallest effective sample size to trust (Vehtari et al. 2021)."""
 BFMI = 0.3
 """Smallest energy fraction of missing information to trust (Betancourt 2016)."""
-TAILS = (0.05, 0.95)
-"""Quantiles whose effective sample size is the tail's."""
 
 
 def convergence(design: Design, tree: Any) -> tuple[float, float, float]:
@@ -21,14 +20,8 @@ def convergence(design: Design, tree: Any) -> tuple[float, float, float]:
 
     Entries of correlation matrices that are no parameters (the diagonal) don't count.
     """
-    import arviz
-
-    scalars = _scalars(design, tree["posterior"])
-    return (
-        float(np.max(arviz.rhat(scalars, chain_axis=0, draw_axis=1))),
-        float(np.min(arviz.ess(scalars, method="bulk", chain_axis=0, draw_axis=1))),
-        float(np.min(arviz.ess(scalars, method="tail", prob=TAILS, chain_axis=0, draw_axis=1))),
-    )
+    found = efficiency(_scalars(design, tree["posterior"]))
+    return float(np.max(found.rhat)), float(np.min(found.bulk)), float(np.min(found.tail))
 
 
 def energy_fraction(tree: Any) -> float:

@@ -20,7 +20,7 @@ from bimixed.marginal.kernels.elimination import (
     pairs_of,
     scale_rows,
     solve_upper,
-    subtract_row,
+    subtract_rows,
 )
 from bimixed.marginal.kernels.given import Given
 
@@ -110,6 +110,10 @@ def _finish(G: Array, T: Array, u: Array, effects: Array) -> None:
     L, K, r = u.shape
     for level in range(L):
         for t in range(r):
+            if K == 1:
+                u[level, 0, t] *= G[level, 0, 0]
+                effects[level, 0, t] = T[0, 0] * u[level, 0, t]
+                continue
             for a in range(K):
                 total = 0.0
                 for b in range(a, K):
@@ -220,16 +224,16 @@ def _variances_of(
 def inverse_of_square(L: Array, out: Array) -> None:
     """(LL')⁻¹ of a lower triangular L; out starts at 0."""
     q = len(L)
-    X = np.zeros((q, q))
+    X, column = np.zeros((q, q)), np.empty(q)
     for i in range(q):
-        for j in range(i):
-            subtract_row(X, i, 0, X, j, 0, j + 1, L[i, j])
+        subtract_rows(X, i, 0, i, L[i], X, 0, i, 0)
         X[i, i] = 1.0
         for j in range(i + 1):
             X[i, j] /= L[i, i]
-    for i in range(q):
-        for a in range(i + 1):
-            subtract_row(out, a, 0, X, i, 0, a + 1, -X[i, a])
+    for a in range(q):
+        for i in range(a, q):
+            column[i] = -X[i, a]
+        subtract_rows(out, a, 0, a + 1, column, X, a, q, 0)
     for a in range(q):
         for b in range(a):
             out[b, a] = out[a, b]
@@ -239,14 +243,17 @@ def inverse_of_square(L: Array, out: Array) -> None:
 def _inverse_times_pairs(starts: Ints, columns: Ints, C: Array, P: Array, Y: Array) -> None:
     """Y = C P at the pairs."""
     L, q = len(starts) - 1, len(P)
+    row = np.empty(q)
     for a in range(len(C)):
-        full = is_full(starts, q)
+        if is_full(starts, q):
+            for level in range(L):
+                for i in range(q):
+                    row[i] = -C[a, level * q + i]
+                subtract_rows(Y, a, level * q, q, row, P, 0, q, 0)
+            continue
         for level in range(L):
             first, last = starts[level], starts[level + 1]
             for pair in range(first, last):
-                if full:
-                    subtract_row(Y, a, first, P, columns[pair], 0, q, -C[a, pair])
-                    continue
                 line, total = P[columns[pair]], 0.0
                 for other in range(first, last):
                     total += line[columns[other]] * C[a, other]
@@ -332,6 +339,10 @@ def _conditional_to_marginal(G: Array, blocks: Array, out: Array) -> None:
     L, K = G.shape[0], G.shape[1]
     half = np.empty((K, K))
     for level in range(L):
+        if K == 1:
+            blocks[level, 0, 0] = (1.0 + blocks[level, 0, 0]) * G[level, 0, 0] ** 2
+            out[0, 0] += 1.0 - blocks[level, 0, 0]
+            continue
         for a in range(K):
             for b in range(K):
                 total = G[level, a, b]

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from bimixed.covariance import Array
+from bimixed.marginal.kernels.elimination import LARGE
 from bimixed.marginal.kernels.given import Given
 
 
@@ -68,7 +69,7 @@ def eliminate(s: OneFactor, factors: Array) -> tuple[LevelWork, Array, float]:  
                     D[j, j] = 1.0 / np.sqrt(total)
                 else:
                     D[i, j] = total * D[j, j]
-        if product > 1e200:
+        if product > LARGE:
             log_det += np.log(product)
             product = 1.0
         for j in range(K):
