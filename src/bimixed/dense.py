@@ -43,8 +43,8 @@ def _libraries() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-def _threads_for(rows: int) -> AbstractContextManager[Any]:
-    """The threads that a factorization has."""
+def threads_for(rows: int) -> AbstractContextManager[Any]:
+    """The threads that a factorization of so many rows has; others may be done within, too."""
     if rows >= LARGE and (os.cpu_count() or 1) >= MANY_CORES:
         return nullcontext()
     limited: AbstractContextManager[Any] = _libraries().limit(limits=1)
@@ -122,7 +122,7 @@ def cholesky(M: Array, overwrite: bool = False) -> Array:
     if len(M) <= SMALL:
         return np.linalg.cholesky(M)
     by_rows = not M.flags.f_contiguous  # then the lower triangle is the upper one of what LAPACK sees
-    with _threads_for(len(M)):
+    with threads_for(len(M)):
         found, info = _lapack().dpotrf(M.T if by_rows else M, lower=not by_rows, overwrite_a=overwrite)
     if info != 0:
         raise np.linalg.LinAlgError(f"not positive definite at row {info}")
@@ -134,7 +134,7 @@ def inverse_of(chol: Array) -> Array:
     if len(chol) == 0:
         return chol.copy()
     by_rows = not chol.flags.f_contiguous
-    with _threads_for(len(chol)):
+    with threads_for(len(chol)):
         found, info = _lapack().dpotri(chol.T if by_rows else chol, lower=not by_rows)
     if info != 0:
         raise np.linalg.LinAlgError(f"singular at row {info}")
@@ -153,7 +153,7 @@ def solve_lower(L: Array, right: Array, transpose: bool = False) -> Array:
     if len(L) <= SMALL:
         return np.asarray(np.linalg.solve(L.T if transpose else L, right))
     by_rows = not L.flags.f_contiguous
-    with _threads_for(len(L)):
+    with threads_for(len(L)):
         found, info = _lapack().dtrtrs(
             L.T if by_rows else L, right, lower=not by_rows, trans=int(transpose != by_rows)
         )
@@ -214,7 +214,7 @@ def triangular_factor(X: Array) -> Array:
 def _householder(X: Array) -> tuple[Array, Array]:
     from scipy.linalg import qr
 
-    with _threads_for(X.shape[1]):
+    with threads_for(X.shape[1]):
         Q, R = qr(X, mode="economic", check_finite=False)
     return np.ascontiguousarray(Q), R
 

@@ -214,6 +214,10 @@ class Coupling:
 
     matrix: Array | sp.csr_array
 
+    def rows(self, rows: Ints) -> "Coupling":
+        """Some of its rows."""
+        return Coupling(self.matrix[rows])
+
     def times(self, right: Array) -> Array:
         """Times (q, r)."""
         if isinstance(self.matrix, np.ndarray):

@@ -155,6 +155,21 @@ class Factorization:
             B[j] = step.unscaled(half)
         return B
 
+    @cached_property
+    def across(self) -> list[Array]:
+        """P of the chain factors' effects with all of a dense trailing part, (L·K, q) each."""
+        if not isinstance(self.trailing, DenseTrailing):
+            raise AssertionError("the trailing part isn't dense")
+        found: list[Array] = [np.empty(0)] * len(self.steps)
+        for j in reversed(range(len(self.steps))):
+            step = self.steps[j]
+            half = step.coupling.times(self.trailing.P).reshape(*step.A.shape[:2], self.width)
+            for i, (parent, N) in enumerate(zip(step.factor.parents, step.scaled_couplings.N, strict=True)):
+                later = found[j + 1 + i].reshape(-1, N.shape[2], self.width)
+                half = half + N @ later[parent]
+            found[j] = -step.unscaled(half).reshape(-1, self.width)
+        return found
+
     @property
     def width(self) -> int:
         """Columns of the trailing part."""

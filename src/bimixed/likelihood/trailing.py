@@ -33,6 +33,8 @@ SPARSE_INVERTIBLE = 3e3
 CHUNK = 4_000_000
 """Numbers in the largest temporary."""
 
+Ints = NDArray[np.intp]
+
 
 class Trailing(Protocol):
     """What the elimination needs of the trailing part."""
@@ -60,6 +62,13 @@ class Trailing(Protocol):
 
     def product(self, pairs: Pairs, values: Array) -> Array:
         """(values P) at the pairs, (pairs, K)."""
+        ...
+
+    def within(self, columns: Ints, places: Ints | None) -> Array:
+        """P among the columns of each unit, (U, c, c).
+
+        ``places``: where their pairs stand on a sparse pattern, −1 off it.
+        """
         ...
 
     def weighted_inner(self, pairs: Pairs, values: Array, weights: Array) -> float:
@@ -178,6 +187,9 @@ class DenseTrailing:
     def product(self, pairs: Pairs, values: Array) -> Array:
         return pairs.product(values, self.P)
 
+    def within(self, columns: Ints, places: Ints | None) -> Array:
+        return np.asarray(self.P[columns[:, :, None], columns[:, None, :]])
+
     def weighted_inner(self, pairs: Pairs, values: Array, weights: Array) -> float:
         scale = _single_scale(self.factors, self.T)
         if scale is None:
@@ -281,6 +293,17 @@ class SparseTrailing:
 
     def product(self, pairs: Pairs, values: Array) -> Array:
         return pairs.product_on(self.factor.analysis, values, self._P)
+
+    def within(self, columns: Ints, places: Ints | None) -> Array:
+        if places is None:
+            raise AssertionError("a sparse trailing part has a pattern")
+        out = self._P[places]
+        for unit in np.flatnonzero((places < 0).any(axis=(1, 2))):  # columns that the data don't couple
+            own = columns[unit]
+            unit_vectors = np.zeros((self.factor.analysis.n_columns, len(own)))
+            unit_vectors[own, np.arange(len(own))] = 1.0
+            out[unit] = self.solve(unit_vectors)[0][own]
+        return out
 
     def weighted_inner(self, pairs: Pairs, values: Array, weights: Array) -> float:
         t = self.product(pairs, values)

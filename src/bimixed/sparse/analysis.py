@@ -1,6 +1,7 @@
 """What the pattern alone decides: the order, the core, and where every entry is stored."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -68,6 +69,19 @@ class Analysis:
     def n_core(self) -> int:
         """Columns of the dense core."""
         return self.n_columns - self.n_sparse
+
+    @cached_property
+    def _keys(self) -> Ints:
+        """Column · q + row of each entry of A, ascending."""
+        columns = np.repeat(np.arange(self.n_columns), np.diff(self.A_starts))
+        return columns * self.n_columns + self.A_rows
+
+    def find(self, rows: Ints, columns: Ints) -> Ints:
+        """Where entries of either triangle stand on A's pattern, −1 off it; rows and columns are old."""
+        i, j = self.place[rows], self.place[columns]
+        keys = np.minimum(i, j) * self.n_columns + np.maximum(i, j)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, at, -1)
 
     def split(self, values: Array) -> tuple[Array, Array]:
         """Values on A's pattern, put on L's pattern and into the core, (n_core, n_core) by columns."""
