@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from bimixed.design import Design
 from bimixed.exceptions import FitError
 from bimixed.likelihood.fit import fit_likelihood
 from bimixed.likelihood.optimize import METHODS as OPTIMIZERS
+from bimixed.marginal.left_out import LeftOut
 from bimixed.priors import Priors
 from bimixed.results import MixedModelResult
 
@@ -52,7 +54,9 @@ def fit_design(
     if name in ("nuts", "importance"):
         from bimixed.posteriors import fit_posterior
 
-        return fit_posterior(design, priors(), name, arguments)
+        settled = priors()
+        found = fit_posterior(design, settled, name, arguments)
+        return replace(found, left_out=LeftOut(design, settled))
     return fit_likelihood(
         design,
         reml=name == "reml",

@@ -264,7 +264,7 @@ _FIT = {
     "adapt_delta": "Write spec.fit('nuts', target_accept={value}).",
     "control": "For an optimiser write spec.fit('reml', optimizer='L-BFGS-B'), or leave it out: the default "
     "is Newton's method. For Stan's adapt_delta write spec.fit('nuts', target_accept=0.99).",
-    "idata_kwargs": "Leave it out: result.loo() computes the log-likelihood when it is needed.",
+    "idata_kwargs": "Leave it out: result.loo() computes the densities that it needs.",
     "formula": "The formula belongs to the specification: ModelSpec(formula, data).fit().",
     "data": "Data belong to the specification: ModelSpec(formula, data).fit().",
     "priors": "Priors belong to the specification: ModelSpec(formula, data, priors=...).fit('nuts').",
