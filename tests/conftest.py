@@ -10,6 +10,19 @@ import bimixed as bm
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+def drop_stale_kernels() -> None:
+    """numba's cache of a function doesn't notice a change of one that it calls in another file."""
+    package = Path(bm.__file__).parent
+    sources = [path for path in package.rglob("*.py") if "import numba" in path.read_text(encoding="utf-8")]
+    newest = max(path.stat().st_mtime for path in sources)
+    for cached in package.rglob("__pycache__/*.nb[ic]"):
+        if cached.stat().st_mtime < newest:
+            cached.unlink()
+
+
+drop_stale_kernels()
+
+
 @pytest.fixture(scope="session")
 def radon_spec():
     return bm.ModelSpec("log_radon ~ floor + log_uranium + (1 + floor | county)", bm.load_dataset("radon"))
