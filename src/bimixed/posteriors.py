@@ -174,7 +174,7 @@ def choose_form(request: Request, given: Mapping[str, Any]) -> tuple[str, str]:
 
 def _cheaper(request: Request) -> tuple[str, str]:
     cp = request.marginal.cp
-    marginal, hierarchical = marginal_cost(cp), hierarchical_cost(request.design)
+    marginal, hierarchical = marginal_cost(cp), hierarchical_cost(request.design, bool(cp.trailing))
     if marginal <= hierarchical:
         how = "compiled" if is_compiled(cp) else "by LAPACK"
         return "marginal", f"fixed and random effects integrated out, {how}: the cheaper form here"

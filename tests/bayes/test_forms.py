@@ -5,6 +5,7 @@ Means differ by less than four Monte Carlo errors (of both ESS), sds by four of 
 some hundred numbers a model, one in 16,000 exceeds four errors; the seeds are fixed. Priors are proper.
 """
 
+import re
 import warnings
 
 import arviz
@@ -16,6 +17,7 @@ import scipy.sparse as sp
 import bimixed as bm
 from bimixed.bayes.marginal import TARGET_ACCEPT
 from bimixed.posteriors import Request
+from bimixed.results.convergence import convergence
 
 P = bm.Prior
 
@@ -213,3 +215,33 @@ def test_a_pymc_sampler_takes_the_marginal_model():
     mean, sd, _, ess = summary(sigma)
     assert abs(mean - ours.sigma) < 4 * sd * np.sqrt(1 / ess + 1 / ours.diagnostics.ess_bulk_min)
     assert TARGET_ACCEPT < 0.95
+
+
+def test_messages_name_the_worst_parameter_and_how_many_draws_would_do():
+    spec = MODELS["sleepstudy"]()
+    with pytest.warns(bm.exceptions.ConvergenceWarning) as told:
+        fit = spec.fit("nuts", random_seed=1, draws=30, tune=60, progress=False)
+    text = str(told[0].message)
+    assert re.search(r"Few effective draws: \d+ of [\w\[\],]+, below 400.*draws=\d+", text, re.S)
+    assert not fit.diagnostics.ok
+    with pytest.warns(bm.exceptions.ConvergenceWarning, match="One chain can't be checked"):
+        one = spec.fit("nuts", random_seed=1, chains=1, progress=False)
+    assert not one.diagnostics.converged
+
+
+def test_names_of_the_worst_scalars():
+    """One scalar of each kind is spoiled in turn and must be the one that is named."""
+    spec = MODELS["sleepstudy"]()
+    fit = spec.fit("nuts", random_seed=1, draws=100, tune=200, progress=False)
+    for name, expected in (
+        (("fixef", (1,)), "Days"),
+        (("sd_Subject", (0,)), "sd_Subject[Intercept]"),
+        (("corr_Subject", (0, 1)), "corr_Subject[Intercept,Days]"),
+        (("ranef_Subject", (2, 1)), "ranef_Subject[310,Days]"),
+        (("sigma", ()), "sigma"),
+    ):
+        tree = fit.posterior.copy(deep=True)
+        values = tree["posterior"][name[0]].values
+        values[(slice(None), slice(None), *name[1])] += 50.0 * np.arange(4)[:, None]
+        found = convergence(spec.design, tree)
+        assert found.rhat_of == found.ess_of == expected

@@ -12,9 +12,18 @@ from bimixed.exceptions import ConvergenceWarning, warn
 from bimixed.marginal.ready import ReadyPosterior
 from bimixed.priors import Priors
 from bimixed.results import Diagnostics, Estimates, MixedModelResult
-from bimixed.results.convergence import BFMI, ESS, RHAT, convergence, energy_fraction
+from bimixed.results.convergence import (
+    BFMI,
+    ESS,
+    RHAT,
+    Convergence,
+    convergence,
+    energy_fraction,
+)
 from bimixed.results.posterior import flatten, posterior_estimates
 
+MOST = 10_000
+"""Draws of a chain beyond which more of them are no remedy, unless so many were asked for."""
 FAR = 8.0
 """Means of a random slope's covariate beyond this many of its sds call for centring."""
 
@@ -133,20 +142,11 @@ def _diagnostics(
     wanted: int,
     began: float,
 ) -> Diagnostics:
-    rhat, bulk, tail = convergence(design, tree)
+    found = convergence(design, tree)
+    sizes = tree["posterior"].sizes
+    messages = [*messages, *_mixing(found, sizes["chain"], wanted, remedy)]
     divergences = int(np.asarray(tree["sample_stats"]["diverging"]).sum())
     bfmi = energy_fraction(tree)
-    if not rhat <= RHAT:
-        messages.append(
-            f"Not converged: R-hat is {rhat:.3f}, above {RHAT}: the chains disagree. Sample longer "
-            "(tune=2000, draws=2000), centre the covariates of random slopes, give tighter priors "
-            "where groups have few levels, or simplify the random effects."
-        )
-    if not min(bulk, tail) >= ESS:
-        messages.append(
-            f"Few effective draws: {min(bulk, tail):.0f}, below {ESS:.0f}; means and limits carry "
-            "Monte Carlo error. Ask for more (draws=4000)."
-        )
     if divergences:
         messages.append(
             f"{divergences} divergent transition(s): the sampler missed a narrow part of the "
@@ -158,20 +158,45 @@ def _diagnostics(
             f"The energy changes too little from draw to draw (E-BFMI {bfmi:.2f}, below {BFMI}): the tails "
             f"of the posterior are explored slowly. Give tighter priors for sds, or {remedy}."
         )
-    available = tree["posterior"].sizes["draw"]
-    if available < wanted:
-        messages.append(f"Interrupted: {available} of {wanted} draws of each chain are kept.")
+    if sizes["draw"] < wanted:
+        messages.append(f"Interrupted: {sizes['draw']} of {wanted} draws of each chain are kept.")
     if messages:
         warn("\n".join(messages), ConvergenceWarning)
     return Diagnostics(
         ok=not messages,
-        converged=bool(rhat <= RHAT),
+        converged=bool(found.rhat <= RHAT),
         singular=None,
         messages=tuple(messages),
         seconds=time.perf_counter() - began,
-        rhat_max=rhat,
-        ess_bulk_min=bulk,
-        ess_tail_min=tail,
+        rhat_max=found.rhat,
+        ess_bulk_min=found.bulk,
+        ess_tail_min=found.tail,
         divergences=divergences,
         details={**details, "bfmi_min": bfmi},
     )
+
+
+def _mixing(found: Convergence, chains: int, wanted: int, remedy: str) -> list[str]:
+    """What R-hat and effective draws say."""
+    messages = []
+    if chains == 1:
+        messages.append(
+            "One chain can't be checked against others, so that R-hat is missing. Sample several (chains=4)."
+        )
+    elif not found.rhat <= RHAT:
+        messages.append(
+            f"Not converged: R-hat of {found.rhat_of} is {found.rhat:.3f}, above {RHAT}: the chains "
+            f"disagree. Sample longer (tune={max(2000, 2 * wanted)}, draws={max(2000, 2 * wanted)}), centre the "
+            "covariates of random slopes, give tighter priors where groups have few levels, or simplify the "
+            "random effects."
+        )
+    smallest = min(found.bulk, found.tail)
+    if not smallest >= ESS:
+        enough = int(np.ceil(1.3 * ESS / max(smallest, 1.0) * wanted / 500.0)) * 500
+        few = enough <= max(MOST, 4 * wanted)
+        more = f"Ask for more (draws={enough})." if few else f"Give tighter priors, or {remedy}."
+        messages.append(
+            f"Few effective draws: {smallest:.0f} of {found.ess_of}, below {ESS:.0f}; means and limits carry "
+            f"Monte Carlo error. {more}"
+        )
+    return messages

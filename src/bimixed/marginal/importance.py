@@ -17,6 +17,8 @@ from bimixed.marginal.scales import Coordinates
 
 FREEDOM = 5.0
 """Degrees of freedom of the proposal: heavier tails than the posterior's."""
+WIDE_SHARE, WIDER = 0.15, 2.5
+"""Share of draws from the wider one, and how much wider it is."""
 NOTHING = 700.0
 """Log-weights this far below the largest are nothing."""
 FEWEST = 100
@@ -60,7 +62,10 @@ class WeightedDraws:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A Student t, folded onto positive sds.
+    """Two Student t of one shape, the second wider, folded onto positive sds.
+
+    The wider one reaches long low flanks, towards an sd of 0 above all, where few draws of the first would
+    have all the weight (Hesterberg 1995).
 
     Attributes
     ----------
@@ -78,6 +83,7 @@ class Proposal:
         """(n, m), sds being positive."""
         m = len(self.centre)
         unit = rng.standard_normal((n, m)) / np.sqrt(rng.chisquare(FREEDOM, n) / FREEDOM)[:, None]
+        unit[rng.random(n) < WIDE_SHARE] *= WIDER
         return self.coordinates.upright(self.centre + unit @ self.root.T)
 
     def log_density(self, z: Array) -> Array:
@@ -90,8 +96,10 @@ class Proposal:
         inverse = np.linalg.inv(self.root)
         parts = []
         for image in images:
-            unit = (z * image - self.centre) @ inverse.T
-            parts.append(-0.5 * (FREEDOM + m) * np.log1p(np.sum(unit**2, axis=1) / FREEDOM))
+            square = np.sum(((z * image - self.centre) @ inverse.T) ** 2, axis=1) / FREEDOM
+            for share, scale in ((1.0 - WIDE_SHARE, 1.0), (WIDE_SHARE, WIDER)):
+                level = np.log(share) - m * np.log(scale)
+                parts.append(level - 0.5 * (FREEDOM + m) * np.log1p(square / scale**2))
         return np.asarray(np.logaddexp.reduce(parts, axis=0)) - np.linalg.slogdet(self.root)[1]
 
     def fitted(self, drawn: WeightedDraws) -> "Proposal":
