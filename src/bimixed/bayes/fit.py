@@ -184,9 +184,10 @@ def _mixing(found: Convergence, chains: int, wanted: int, remedy: str) -> list[s
             "One chain can't be checked against others, so that R-hat is missing. Sample several (chains=4)."
         )
     elif not found.rhat <= RHAT:
+        longer = max(2000, 2 * wanted)
         messages.append(
             f"Not converged: R-hat of {found.rhat_of} is {found.rhat:.3f}, above {RHAT}: the chains "
-            f"disagree. Sample longer (tune={max(2000, 2 * wanted)}, draws={max(2000, 2 * wanted)}), centre the "
+            f"disagree. Sample longer (tune={longer}, draws={longer}), centre the "
             "covariates of random slopes, give tighter priors where groups have few levels, or simplify the "
             "random effects."
         )
