@@ -29,14 +29,38 @@ from typing import Any
 from picture import draw
 from report import write
 from run_one import PATIENCE
-from workloads import WORKS, Work
+from workloads import POSTERIORS, WORKS, Work
 
 HERE = Path(__file__).parent
-OURS = ("bimixed",)
-PEERS = ("glmm", "lme_python", "mixedlm", "gpboost", "gpboost_cholesky", "statsmodels")
-TOOLS = (*OURS, *PEERS, "lme4")
+LIKELIHOOD = (
+    "bimixed",
+    "glmm",
+    "lme_python",
+    "mixedlm",
+    "gpboost",
+    "gpboost_cholesky",
+    "statsmodels",
+    "lme4",
+)
+OURS = ("bimixed", "bimixed_nuts", "bimixed_importance")
+TOOLS = (*LIKELIHOOD, "bimixed_nuts", "bimixed_importance", "bambi_nutpie", "bambi_pymc")
 LADDER_TOOLS = ("bimixed", "glmm", "mixedlm")
 LME4_WORKS = ("sleepstudy", "nested", "crossed", "insteval", "skewed")
+POSTERIOR_TOOLS = {
+    "posterior-radon": ("bimixed_nuts", "bimixed_importance", "bambi_nutpie", "bambi_pymc"),
+    "posterior-sleepstudy": ("bimixed_nuts", "bimixed_importance", "bambi_nutpie"),
+    "posterior-nested": ("bimixed_nuts", "bambi_nutpie"),
+    "posterior-crossed": ("bimixed_nuts", "bambi_nutpie"),
+    "posterior-insteval": ("bimixed_nuts", "bimixed_importance"),
+    "posterior-short": ("bimixed_nuts",),
+    "posterior-long": ("bimixed_nuts",),
+}
+FRESH = ("posterior-radon", "posterior-sleepstudy")
+"""Works that are also timed from the start of a process, when whatever tools keep on disk is there."""
+FURTHER = ("posterior-short", "posterior-long")
+"""Works of which we tell what more draws take."""
+POSTERIOR_LIMIT, POSTERIOR_PATIENCE = 300.0, 400.0
+"""Seconds to a first answer, and of all calls; sampling takes longer than fitting."""
 SETUP = 300.0
 """Seconds to load the tool and make the data, before the clock of the limit starts."""
 POLL = 0.05
@@ -76,18 +100,19 @@ class Bench:
 
 def tools_of(bench: Bench, work: str) -> list[str]:
     """Tools of one row, ours first."""
-    wanted = [tool for tool in TOOLS if tool in bench.tools]
-    if "-1e" in work:
-        wanted = [tool for tool in wanted if tool in LADDER_TOOLS]
+    able = POSTERIOR_TOOLS.get(work, LADDER_TOOLS if "-1e" in work else LIKELIHOOD)
     return [
-        tool for tool in wanted if tool in OURS or (work in LME4_WORKS if tool == "lme4" else bench.peers)
+        tool
+        for tool in able
+        if tool in bench.tools
+        and (tool in OURS or (work in LME4_WORKS if tool == "lme4" else bool(bench.peers)))
     ]
 
 
 def command(bench: Bench, tool: str, name: str, tables: Path) -> list[str]:
     """The line that times one tool on one workload; writes the table that R reads."""
     work = WORKS[name]
-    repeats = str(bench.repeats or work.repeats)
+    repeats = str(work.repeats if bench.repeats is None else bench.repeats)
     if tool == "lme4":
         table = tables / f"{name}.csv"
         data = work.data()
@@ -95,8 +120,12 @@ def command(bench: Bench, tool: str, name: str, tables: Path) -> list[str]:
         text = ",".join(data.select_dtypes(exclude="number").columns)
         return [bench.r, str(HERE / "run_one.R"), str(table), work.formula, text, repeats, str(PATIENCE)]
     python = sys.executable if tool in OURS else bench.peers
+    line = [python, str(HERE / "run_one.py"), tool, name, "--repeats", repeats]
+    if name in POSTERIORS:
+        further = ["--further"] if name in FURTHER else []
+        return [*line, "--patience", str(POSTERIOR_PATIENCE), *further]
     more = ["--ml"] if tool in OURS and any("gpboost" in other for other in tools_of(bench, name)) else []
-    return [python, str(HERE / "run_one.py"), tool, name, "--repeats", repeats, *more]
+    return [*line, *more]
 
 
 def held(pid: int) -> float:
@@ -108,14 +137,14 @@ def held(pid: int) -> float:
     return int(found[1]) / 2**20 if found else 0.0
 
 
-def watch(process: subprocess.Popen[str], out: Path, limit: float, gib: float) -> str:
+def watch(process: subprocess.Popen[str], out: Path, limit: float, gib: float, patience: float) -> str:
     """Wait for the end, or say in words why the process had to be stopped.
 
     The clock of the limit starts when the data are there. After the first answer the process watches itself.
     """
     stages = {
         '"rows"': (limit, f"no answer in {limit:g} s"),
-        '"first"': (limit + 2 * PATIENCE, "repeats too slow"),
+        '"first"': (limit + 2 * patience, "repeats too slow"),
     }
     deadline, late = time.monotonic() + SETUP, f"data not ready in {SETUP:g} s"
     while process.poll() is None:
@@ -130,7 +159,9 @@ def watch(process: subprocess.Popen[str], out: Path, limit: float, gib: float) -
     return ""
 
 
-def run(line: list[str], limit: float, gib: float, inherit: bool = True) -> dict[str, Any]:
+def run(
+    line: list[str], limit: float, gib: float, inherit: bool = True, patience: float | None = None
+) -> dict[str, Any]:
     """One process, watched; what it said, and ``failure`` in words where it gave no answer."""
     environment = dict(os.environ)
     if not inherit:
@@ -142,7 +173,7 @@ def run(line: list[str], limit: float, gib: float, inherit: bool = True) -> dict
                 line, stdout=to_out, stderr=to_err, text=True, env=environment, start_new_session=True
             )
             try:
-                stopped = watch(process, out, limit, gib)
+                stopped = watch(process, out, limit, gib, patience or PATIENCE)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
@@ -176,7 +207,13 @@ def measure(bench: Bench, tool: str, name: str) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as tables:
         line = command(bench, tool, name, Path(tables))
-        entry = run(line, bench.limit, bench.gib, inherit=tool in OURS)
+        setting: dict[str, Any] = {"limit": bench.limit, "gib": bench.gib, "inherit": tool in OURS}
+        if name in POSTERIORS:
+            setting |= {"limit": POSTERIOR_LIMIT, "patience": POSTERIOR_PATIENCE}
+        entry = run(line, **setting)
+        if name in FRESH and "first" in entry:
+            again = run([*line, "--repeats", "0", "--began", str(time.time())], **setting)
+            entry["fresh"] = again.get("fresh")
     if "first" in entry:
         entry["seconds"] = entry.get("seconds", [])
         entry["median"] = statistics.median(entry["seconds"] or [entry["first"]])
@@ -220,14 +257,16 @@ def row(bench: Bench, name: str, lost: dict[tuple[str, str], str]) -> dict[str, 
             continue
         entry = measure(bench, tool, name)
         if "missing" in entry:
-            print(f"{name:16} {tool:17} not installed", flush=True)
+            print(f"{name:20} {tool:18} not installed", flush=True)
             continue
         entries[tool] = entry
         failure = entry.get("failure", "")
         if ladder and re.match("no answer|more than|out of memory", failure):
             lost[tool, ladder] = f"{failure} with 1e{rung} rows"
         told = failure or f"{entry['median']:10.4f} s  first {entry['first']:.4f} s  {entry['mib']:.0f} MiB"
-        print(f"{name:16} {tool:17} {told}", flush=True)
+        if "ess" in entry:
+            told += f"  ESS {entry['ess']:.0f}"
+        print(f"{name:20} {tool:18} {told}", flush=True)
     return {
         "title": work.title,
         "formula": work.formula,

@@ -10,7 +10,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from report import NAMES, OURS, RUNGS, answered, columns, duration, is_ladder, rungs
+from posterior_report import is_posterior
+from report import NAMES, OURS, RUNGS, columns, is_ladder, rungs
+from wording import answered, duration
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the marks differ too.
 LOOKS = {
@@ -136,7 +138,7 @@ def legend(figure: Any, tools: list[str], late: str) -> None:
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write the picture; a panel without answers is left out, and all of it without any."""
-    rows = {name: row for name, row in results["rows"].items() if answered(row)}
+    rows = {name: row for name, row in results["rows"].items() if answered(row) and not is_posterior(name)}
     if not rows:
         return
     works = {name: row for name, row in rows.items() if not is_ladder(name)}

@@ -1,15 +1,12 @@
 """The page ``docs/benchmarks.md`` from ``results.json``; sentences about numbers are made of the numbers."""
 
-import math
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-Row = dict[str, Any]
-Entry = dict[str, Any]
+from posterior_report import is_posterior, posterior_section
+from wording import Row, answered, digits, duration, enumerate_words, mib, quietness, table, wall
 
 NAMES = {
     "bimixed": "bimixed",
@@ -24,48 +21,10 @@ NAMES = {
 OURS = "bimixed"
 SAME = 0.01
 """Log-likelihoods nearer than this are of the same fit."""
-BUSY = 0.2
-"""Cores in other hands from which a row is called disturbed."""
 APPROXIMATE = "gpboost"
 """Its log-likelihood of several groups is a stochastic approximation, so a difference needn't be a stop."""
 FAILURES = ("no answer in", "more than", "out of memory", "not tried")
 RUNGS = {"intercept": "one group", "nested": "nested", "crossed": "crossed"}
-
-
-def digits(value: float) -> str:
-    """Three significant digits, never an exponent."""
-    if value == 0:
-        return "0"
-    places = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.3g}")))))
-    return f"{float(f'{value:.3g}'):,.{places}f}"
-
-
-def duration(seconds: float) -> str:
-    if float(f"{seconds:.3g}") < 1:
-        return f"{digits(seconds * 1000)} ms"
-    return f"{digits(seconds)} s"
-
-
-def wall(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
-
-
-def mib(entry: Entry) -> str:
-    """Nothing measurable is 0; one digit below 10."""
-    return f"{max(entry['mib'], 0):.1f}" if entry["mib"] < 10 else f"{entry['mib']:,.0f}"
-
-
-def enumerate_words(parts: Iterable[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def answered(row: Row) -> dict[str, Entry]:
-    return {tool: entry for tool, entry in row["tools"].items() if "median" in entry}
 
 
 def difference(row: Row, tool: str) -> float | None:
@@ -100,12 +59,6 @@ def is_ladder(name: str) -> bool:
 def columns(rows: dict[str, Row]) -> list[str]:
     """Tools that are in any of the rows, in the order of ``NAMES``."""
     return [tool for tool in NAMES if any(tool in row["tools"] for row in rows.values())]
-
-
-def table(head: list[str], body: list[list[str]], words: int = 1) -> str:
-    """The first ``words`` columns are text, the others numbers."""
-    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def time_cell(row: Row, tool: str) -> str:
@@ -343,19 +296,6 @@ def setting_section(results: dict[str, Any]) -> str:
     )
 
 
-def quietness(rows: dict[str, Row]) -> str:
-    """Whether other processes were at work, where the system told."""
-    disturbed = [name for name, row in rows.items() if (row["busy"] or 0) > BUSY]
-    if disturbed:
-        return (
-            f"Other processes used more than {BUSY} cores before or after these rows, which may be slow for "
-            f"every tool: {enumerate_words(disturbed)}."
-        )
-    if any(row["busy"] is None for row in rows.values()):
-        return ""
-    return f"No other process used more than {BUSY} cores before or after a row."
-
-
 def works_section(rows: dict[str, Row]) -> str:
     body = []
     for name, row in rows.items():
@@ -392,22 +332,25 @@ picture and `benchmarks/results.json`. lme4 takes part where `Rscript` and lme4 
 
 def write(results: dict[str, Any], page: Path) -> None:
     """Write the page."""
-    works = {name: row for name, row in results["rows"].items() if not is_ladder(name)}
-    ladder = {name: row for name, row in results["rows"].items() if is_ladder(name)}
+    posteriors = {name: row for name, row in results["rows"].items() if is_posterior(name)}
+    likelihood = {name: row for name, row in results["rows"].items() if name not in posteriors}
+    works = {name: row for name, row in likelihood.items() if not is_ladder(name)}
+    ladder = {name: row for name, row in likelihood.items() if is_ladder(name)}
     picture = (
         "![Time of every tool on every workload, and time against the number of rows](images/benchmarks.png)"
     )
     parts = [
         "# Benchmarks",
         "<!-- Made by benchmarks/report.py from benchmarks/results.json; changes here are lost. -->",
-        picture if any(map(answered, results["rows"].values())) else "",
-        setting_section(results),
+        picture if any(map(answered, likelihood.values())) else "",
+        setting_section(results | {"rows": likelihood}) if likelihood else "",
         *(
             section(works)
             for section in (works_section, seconds_section, memory_section, loglik_section, first_section)
             if works
         ),
         *([ladder_section(ladder)] if ladder else []),
+        *([posterior_section(posteriors)] if posteriors else []),
         HOW,
     ]
     blocks = "\n\n".join(part for part in parts if part).split("\n\n")

@@ -23,12 +23,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from posteriors import bambi_nutpie, bambi_pymc, bimixed_importance, bimixed_nuts, further_draws
 from workloads import WORKS
 
 Call = Callable[[], Any]
 Loglik = Callable[[Any], float]
 
-PACKAGES = {"gpboost_cholesky": "gpboost"}
+PACKAGES = {
+    "gpboost_cholesky": ("gpboost",),
+    "bimixed_nuts": ("bimixed",),
+    "bimixed_importance": ("bimixed",),
+    "bambi_nutpie": ("bambi", "nutpie", "pymc"),
+    "bambi_pymc": ("bambi", "pymc"),
+}
+"""Where they aren't called as the tool is; the first is imported."""
 PATIENCE = 120.0
 """Seconds that all calls together may take; no repeat begins that would pass it."""
 
@@ -125,6 +133,15 @@ def statsmodels(formula: str, data: pd.DataFrame) -> tuple[Call, Loglik]:
     return lambda: smf.mixedlm(text, data, groups=outer[0], **more).fit(), lambda fit: fit.llf
 
 
+TOOLS = {
+    tool.__name__: tool
+    for tool in (
+        *(bimixed, glmm, lme_python, mixedlm, gpboost, gpboost_cholesky, statsmodels),
+        *(bimixed_nuts, bimixed_importance, bambi_nutpie, bambi_pymc),
+    )
+}
+
+
 def memory(field: str) -> float:
     """MiB of this process: VmRSS is what it holds, VmHWM its peak. Without /proc both are the peak."""
     status = Path("/proc/self/status")
@@ -162,6 +179,20 @@ def repeat(call: Call, times: int, patience: float, spent: float) -> list[float]
     return seconds
 
 
+def version_of(packages: tuple[str, ...]) -> str:
+    """Of the first one, and in brackets of those that it was asked to use."""
+    first, *others = map(importlib.metadata.version, packages)
+    used = ", ".join(f"{name} {version}" for name, version in zip(packages[1:], others, strict=True))
+    return f"{first} ({used})" if used else first
+
+
+def in_numbers(told: Any) -> dict[str, Any]:
+    """A log-likelihood, or what there is to say about draws."""
+    if isinstance(told, dict):
+        return told
+    return {"loglik": float(told) if math.isfinite(told) else None}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("tool")
@@ -169,29 +200,39 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, help="calls after the first; default: the workload's")
     parser.add_argument("--patience", type=float, default=PATIENCE)
     parser.add_argument("--ml", action="store_true", help="tell our ML log-likelihood too (untimed)")
+    parser.add_argument("--began", type=float, help="when this process was started (time.time())")
+    parser.add_argument("--further", action="store_true", help="tell what more draws take")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    package, work = PACKAGES.get(asked.tool, asked.tool), WORKS[asked.work]
+    packages, work = PACKAGES.get(asked.tool, (asked.tool,)), WORKS[asked.work]
     try:
-        loading, _ = timed(lambda: __import__(package))
+        loading, _ = timed(lambda: __import__(packages[0]))
     except ImportError:
-        return say(missing=package)
-    data = work.data()
-    say(version=importlib.metadata.version(package), python=sys.version.split()[0], loading=loading)
+        return say(missing=packages[0])
+    making, data = timed(work.data)
+    say(version=version_of(packages), python=sys.version.split()[0], loading=loading)
     try:
-        call, loglik = globals()[asked.tool](work.formula, data)
+        call, told = TOOLS[asked.tool](work.formula, data)
         forget_peak()
         held = memory("VmRSS")
         say(rows=len(data))
         first, fit = timed(call)
-        grown, value = memory("VmHWM") - held, float(loglik(fit))
-        say(first=first, mib=grown, loglik=value if math.isfinite(value) else None)
+        grown = memory("VmHWM") - held
+        if asked.began:
+            say(fresh=time.time() - asked.began - making)
+        say(first=first, mib=grown, **in_numbers(told(fit)))
         del fit
-        say(seconds=repeat(call, asked.repeats or work.repeats, asked.patience, first))
+        say(
+            seconds=repeat(
+                call, work.repeats if asked.repeats is None else asked.repeats, asked.patience, first
+            )
+        )
         if asked.ml:
             import bimixed as bm
 
             say(loglik_ml=bm.ModelSpec(work.formula, data).fit("ml").loglik)
+        if asked.further:
+            say(further=further_draws(work.formula, data))
     except Refused as reason:
         say(failure=str(reason))
 

@@ -4,7 +4,7 @@ Group labels are strings, as they come from a file. ``RAW`` holds the data sets 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,10 @@ def labels(prefix: str, codes: np.ndarray) -> pd.Series:
 
 def sleepstudy() -> pd.DataFrame:
     return pd.read_csv(RAW / "sleepstudy.csv", dtype={"Subject": str})
+
+
+def radon() -> pd.DataFrame:
+    return pd.read_csv(RAW / "radon.csv")
 
 
 def insteval() -> pd.DataFrame:
@@ -140,6 +144,19 @@ def ladder(kind: str, n: int) -> Callable[[], pd.DataFrame]:
     return make
 
 
+def thousand(n: int) -> Callable[[], pd.DataFrame]:
+    """n rows in 1,000 groups of equal size, intercept and slope correlated."""
+
+    def make() -> pd.DataFrame:
+        rng = np.random.default_rng(8)
+        g, x = np.arange(n) % 1000, rng.normal(size=n)
+        u = rng.normal(size=(1000, 2)) @ np.array([[1.0, 0.3], [0.0, 0.6]])
+        y = 1 + 0.5 * x + u[g, 0] + u[g, 1] * x + rng.normal(size=n)
+        return pd.DataFrame({"y": y, "x": x, "g": labels("g", g)})
+
+    return make
+
+
 COVARIATES = 500
 LADDER_FORMULAS = {
     "intercept": "y ~ x + (1 | g)",
@@ -165,3 +182,16 @@ for _kind, _formula in LADDER_FORMULAS.items():
         WORKS[f"{_kind}-1e{_power}"] = Work(
             _title, _formula, ladder(_kind, 10**_power), 5 if _power < 7 else 3
         )
+POSTERIORS = {
+    "posterior-radon": Work(
+        "radon, correlated slope", "log_radon ~ floor + log_uranium + (1 + floor | county)", radon, 3
+    ),
+    "posterior-sleepstudy": replace(WORKS["sleepstudy"], repeats=5),
+    "posterior-nested": replace(WORKS["nested"], repeats=1),
+    "posterior-crossed": replace(WORKS["crossed"], repeats=3),
+    "posterior-insteval": replace(WORKS["insteval"], repeats=1),
+    "posterior-short": Work("1,000 groups with slopes, short", "y ~ x + (x | g)", thousand(10_000), 3),
+    "posterior-long": Work("1,000 groups with slopes, long", "y ~ x + (x | g)", thousand(1_000_000), 3),
+}
+"""Works whose posterior is sampled."""
+WORKS |= POSTERIORS

@@ -5,7 +5,10 @@ import json
 import sys
 from pathlib import Path
 
+import arviz
+import numpy as np
 import pytest
+import xarray
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -123,3 +126,84 @@ def test_the_picture_is_made_and_rows_of_another_machine_are_not_kept(load, tmp_
     old = json.loads(path.read_text(encoding="utf-8")) | {"machine": {"cores": 999}}
     path.write_text(json.dumps(old), encoding="utf-8")
     assert bench.kept(asked) == {}
+
+
+def draws_entry(median, ess, rhat=1.002, **more):
+    told = {"ess": ess, "rhat": rhat, "divergences": 0, "scalars": 9}
+    return {key: value for key, value in entry(median).items() if key != "loglik"} | told | more
+
+
+def test_the_page_tells_of_posteriors(load, tmp_path):
+    bambi = draws_entry(4.0, 800.0, fresh=8.0, version="0.21.0 (nutpie 0.16.11)")
+    rows = {
+        "posterior-radon": {
+            "bimixed_nuts": draws_entry(0.5, 2000.0, fresh=2.0, form="marginal"),
+            "bimixed_importance": {
+                key: value for key, value in draws_entry(0.25, 3000.0, pareto_k=0.2).items() if key != "rhat"
+            },
+            "bambi_nutpie": bambi,
+            "bambi_pymc": {"version": "0.21.0", "failure": "no answer in 300 s", "wall": 300.0},
+        },
+        "posterior-crossed": {
+            "bimixed_nuts": draws_entry(2.0, 1000.0),
+            "bambi_nutpie": draws_entry(20.0, 50.0, 1.08),
+        },
+        "posterior-short": {"bimixed_nuts": draws_entry(1.0, 900.0, rows=10_000, further=0.5)},
+        "posterior-long": {"bimixed_nuts": draws_entry(3.0, 900.0, rows=1_000_000, further=0.55)},
+    }
+    page = tmp_path / "page.md"
+    load("report").write(results(**rows), page)
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert "| bimixed, NUTS (marginal) | 500 ms | 2.00 s | 2,000 | 1.0020 | 0 | 4,000 |" in text
+    assert "| bimixed, importance | 250 ms | – | 3,000 | k = 0.20 | 0 | 12,000 |" in text
+    assert "| bambi + PyMC | no answer in 300 s |" in text
+    assert "| radon | 0.125 | 0.250 | 20.0 |" in text
+    assert "| crossed | 0.100 | – | 200 |" in text
+    assert "ESS of at least 400: bambi + nutpie on crossed." in text
+    assert (
+        "take 500 ms with 10,000 rows and 550 ms with 1,000,000 in the same 1,000 groups: 1.10 times" in text
+    )
+
+
+def test_posteriors_are_no_rows_of_the_likelihood(load, tmp_path):
+    rows = {
+        "nested": {"bimixed": entry(0.004)},
+        "posterior-nested": {"bimixed_nuts": draws_entry(2.0, 900.0)},
+    }
+    pages = []
+    for names in (["nested"], ["nested", "posterior-nested"]):
+        load("report").write(results(**{name: rows[name] for name in names}), tmp_path / "page.md")
+        pages.append((tmp_path / "page.md").read_text(encoding="utf-8"))
+    alone, both = pages
+    before, _, after = both.partition("## Posteriors")
+    assert after
+    assert alone.startswith(before)
+
+
+def test_each_work_goes_to_tools_that_can(load, tmp_path):
+    bench = load("bench")
+    asked = bench.Bench((), bench.TOOLS, "", "", 300.0, 16.0, 1, tmp_path / "r.json", tmp_path)
+    assert bench.tools_of(asked, "movers") == ["bimixed"]
+    assert bench.tools_of(asked, "posterior-crossed") == ["bimixed_nuts"]
+    assert set(bench.POSTERIOR_TOOLS) == set(load("workloads").POSTERIORS)
+    line = bench.command(asked, "bimixed_nuts", "posterior-long", tmp_path)
+    assert "--further" in line
+    assert "--ml" not in line
+
+
+def test_every_scalar_of_a_posterior_counts(load):
+    rng = np.random.default_rng(1)
+    good, slow = rng.normal(size=(2, 4, 500))
+    for i in range(1, 500):
+        slow[:, i] += 0.9 * slow[:, i - 1]
+    pair = np.stack([np.ones((4, 500)), good], axis=2)
+    posterior = xarray.Dataset(
+        {"corr": (("chain", "draw", "k"), pair), "ranef": (("chain", "draw", "g"), slow[:, :, None])}
+    )
+    told = load("posteriors").convergence(
+        {"posterior": posterior, "sample_stats": {"diverging": np.arange(2000).reshape(4, 500) < 3}}
+    )
+    assert told["scalars"] == 2
+    assert told["ess"] == pytest.approx(arviz.ess(slow, method="bulk", chain_axis=0, draw_axis=1))
+    assert told["rhat"] == pytest.approx(arviz.rhat(slow, chain_axis=0, draw_axis=1))
+    assert told["divergences"] == 3
