@@ -1,5 +1,7 @@
 """Which form a posterior takes, and that it is one at all; then draws by NUTS or by importance sampling."""
 
+import os
+import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from bimixed.arguments import check_count, check_seed
 from bimixed.design import Design
 from bimixed.exceptions import BimixedWarning, ConvergenceWarning, FitError, warn
 from bimixed.likelihood.fit import fit_likelihood
-from bimixed.marginal.choice import hierarchical_cost, marginal_cost
+from bimixed.marginal.choice import hierarchical_cost, marginal_cost, marginal_seconds
 from bimixed.marginal.compiled import is_compiled
 from bimixed.marginal.fit import fit_importance
 from bimixed.marginal.posterior import INTEGRABLE, MarginalPosterior, fixef_prior, stand_in
@@ -22,6 +24,8 @@ from bimixed.priors import Priors
 from bimixed.results import Estimates, MixedModelResult
 
 FORMS = ("auto", "marginal", "hierarchical")
+LONG = 120.0
+"""Seconds of sampling that are announced."""
 DRAWS = {"nuts": 1000, "importance": 4000}
 
 
@@ -102,6 +106,8 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     from bimixed.bayes.fit import fit_hierarchical, fit_marginal
 
     if form == "marginal":
+        if progress:
+            _tell_patience(request, given)
         return fit_marginal(request.ready(), reason=reason, began=began, progress=progress, **how)
     return fit_hierarchical(
         design,
@@ -179,6 +185,19 @@ def _cheaper(request: Request) -> tuple[str, str]:
         how = "compiled" if is_compiled(cp) else "by LAPACK"
         return "marginal", f"fixed and random effects integrated out, {how}: the cheaper form here"
     return "hierarchical", "integrating the random effects out would cost more per effective draw here"
+
+
+def _tell_patience(request: Request, given: Mapping[str, Any]) -> None:
+    """Before minutes of sampling, what takes less."""
+    chains = given["chains"]
+    rounds = -(-chains // min(chains, given["cores"] or os.cpu_count() or 1))
+    seconds = marginal_seconds(request.marginal.cp) * (given["draws"] + given["tune"]) * rounds
+    if seconds > LONG:
+        print(
+            f"Some {seconds / 60:.0f} minutes of sampling: each density takes a factorization of thousands of "
+            "effects. method='importance' needs a fraction of them, and Ctrl-C keeps the draws so far.",
+            file=sys.stderr,
+        )
 
 
 def _require_integrable(request: Request) -> None:

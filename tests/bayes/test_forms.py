@@ -245,3 +245,19 @@ def test_names_of_the_worst_scalars():
         values[(slice(None), slice(None), *name[1])] += 50.0 * np.arange(4)[:, None]
         found = convergence(spec.design, tree)
         assert found.rhat_of == found.ess_of == expected
+
+
+def test_minutes_of_sampling_are_announced(monkeypatch, capsys):
+    from bimixed import posteriors
+
+    spec = MODELS["no random slope"]()
+    how = {"random_seed": 1, "draws": 4, "tune": 10, "chains": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.exceptions.ConvergenceWarning)
+        spec.fit("nuts", **how, progress=True)
+        assert "minutes of sampling" not in capsys.readouterr().err
+        monkeypatch.setattr(posteriors, "marginal_seconds", lambda cp: 30.0)
+        spec.fit("nuts", **how, cores=1, progress=True)
+    told = capsys.readouterr().err
+    assert "Some 14 minutes of sampling" in told
+    assert "method='importance'" in told

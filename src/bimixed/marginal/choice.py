@@ -23,6 +23,11 @@ LOOP, BLAS, CALL = 1e-9, 1e-10, 1e-3
 
 def marginal_cost(cp: CrossProducts) -> float:
     """Seconds per effective draw of the marginal form, roughly."""
+    return marginal_seconds(cp) / SHARE
+
+
+def marginal_seconds(cp: CrossProducts) -> float:
+    """Seconds per draw of the marginal form, roughly."""
     columns = cp.p + 2
     own = sum(f.n_levels * f.template.size**2 * (4.0 * f.template.size + 3.0 * columns) for f in cp.chain)
     pairs = sum(float(np.sum(np.diff(f.pairs.row_starts) ** 2.0)) * f.template.size for f in cp.chain)
@@ -34,7 +39,7 @@ def marginal_cost(cp: CrossProducts) -> float:
         seconds = LOOP * (own + 2.0 * pairs + trailing)
     else:
         seconds = CALL + 5.0 * LOOP * (own + pairs) + BLAS * trailing
-    return seconds * STEPS / SHARE
+    return seconds * STEPS
 
 
 def hierarchical_cost(design: Design, crossed: bool) -> float:
