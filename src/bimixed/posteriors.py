@@ -194,7 +194,7 @@ def _tell_patience(request: Request, given: Mapping[str, Any]) -> None:
     seconds = marginal_seconds(request.marginal.cp) * (given["draws"] + given["tune"]) * rounds
     if seconds > LONG:
         print(
-            f"Some {seconds / 60:.0f} minutes of sampling: each density takes a factorization of thousands of "
+            f"Some {seconds / 60:.0f} minutes of sampling: each density factorizes thousands of "
             "effects. method='importance' needs a fraction of them, and Ctrl-C keeps the draws so far.",
             file=sys.stderr,
         )
