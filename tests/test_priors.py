@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import numpy as np
@@ -170,3 +171,30 @@ def test_every_prior_counts_in_the_marginal_posterior(formula):
         elif not name.startswith("sd_") and name != "sigma":
             kind = bm.Prior("normal", mu=0.1, sigma=0.2)
         assert abs(log_prior(spec.update(priors={name: kind}).priors) - before) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "hint"),
+    [
+        ("half_cauchy", {"beta": 1}, "half_student_t', nu=1"),
+        ("normal", {"mean": 0, "sd": 1}, "mean is called mu. sd is called sigma."),
+    ],
+)
+def test_names_of_other_packages(family, given, hint):
+    with pytest.raises(bm.exceptions.PriorError, match=re.escape(hint)):
+        bm.Prior(family, **given)
+
+
+def test_correlations_have_one_prior_by_group():
+    data = bm.load_dataset("sleepstudy")
+    for formula, priors, said in (
+        (
+            "(Days | Subject)",
+            {"corr_Subject[Intercept,Days]": bm.Prior("lkj", eta=2)},
+            "one prior: 'corr_Subj",
+        ),
+        ("(Days || Subject)", {"corr": bm.Prior("lkj", eta=2)}, "No random coefficients of this model"),
+        ("(Days | Subject)", {"sd": bm.Prior("normal", mu=0, sigma=1)}, "values are positive: 'half_normal'"),
+    ):
+        with pytest.raises(bm.exceptions.PriorError, match=said):
+            print(bm.ModelSpec(f"Reaction ~ Days + {formula}", data, priors=priors).priors)

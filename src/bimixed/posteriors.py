@@ -17,7 +17,7 @@ from bimixed.marginal.choice import hierarchical_cost, marginal_cost, marginal_s
 from bimixed.marginal.compiled import is_compiled
 from bimixed.marginal.fit import fit_importance
 from bimixed.marginal.posterior import INTEGRABLE, MarginalPosterior, fixef_prior, stand_in
-from bimixed.marginal.propriety import refuse_improper
+from bimixed.marginal.propriety import check_flat_scales
 from bimixed.marginal.ready import ReadyPosterior
 from bimixed.marginal.start import start_at
 from bimixed.priors import Priors
@@ -27,6 +27,8 @@ FORMS = ("auto", "marginal", "hierarchical")
 LONG = 120.0
 """Seconds of sampling that are announced."""
 DRAWS = {"nuts": 1000, "importance": 4000}
+FEWEST = {"nuts": 4, "importance": 100}
+"""Draws by default, and at least; Pareto's k needs a tail."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,12 @@ class Request:
         covariances = [self.reml.random_cov[f.key] for f in self.design.factors]
         return start_at(self.marginal, covariances, self.reml.sigma)
 
-    def refuse_improper(self) -> None:
-        """Check flat priors of scales."""
+    def check_flat_scales(self) -> list[str]:
+        """Refuse improper posteriors; returns what is to be told of others."""
         scales = [name for name in self.priors if name == "sigma" or name.startswith("sd_")]
-        if any(self.priors[name].family == "flat" for name in scales):
-            refuse_improper(self.design, self.marginal, self.start)
+        if not any(self.priors[name].family == "flat" for name in scales):
+            return []
+        return check_flat_scales(self.design, self.marginal, self.start)
 
     def ready(self) -> ReadyPosterior:
         """The marginal posterior at its mode."""
@@ -92,10 +95,10 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     """
     began = time.perf_counter()
     given = {**given, "draws": DRAWS[method] if given["draws"] is None else given["draws"]}
-    _check(given)
+    _check(method, given)
     request = Request(design, priors)
-    request.refuse_improper()
-    how = {name: given[name] for name in ("draws", "random_seed")}
+    notes = request.check_flat_scales()
+    how = {"notes": notes} | {name: given[name] for name in ("draws", "random_seed")}
     progress = given["progress"] is not False
     if method == "importance":
         _require_integrable(request)
@@ -122,7 +125,7 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     )
 
 
-def _check(given: Mapping[str, Any]) -> None:
+def _check(method: str, given: Mapping[str, Any]) -> None:
     """Numbers of draws and the like.
 
     Raises
@@ -130,7 +133,7 @@ def _check(given: Mapping[str, Any]) -> None:
     FitError
         Naming the argument.
     """
-    for name, least in {"draws": 4, "tune": 1, "chains": 1}.items():
+    for name, least in {"draws": FEWEST[method], "tune": 1, "chains": 1}.items():
         check_count(name, given[name], least)
     if given["cores"] is not None:
         check_count("cores", given["cores"])

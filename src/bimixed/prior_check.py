@@ -122,7 +122,7 @@ def prior_check(fit: Any, *, draws: int = 2000) -> PriorCheck:
     if not isinstance(fit, MixedModelResult):
         raise BimixedError(f"prior_check takes a result of spec.fit('nuts'), not a {type(fit).__name__}.")
     if not isinstance(fit.uncertainty, Draws) or fit.spec is None:
-        raise UnavailableError("prior_check needs draws: fit with method='nuts'.")
+        raise UnavailableError("prior_check needs draws: fit with method='nuts' or 'importance'.")
     check_count("draws", draws, FEWEST)
     used = _thinned(fit.uncertainty, draws)
     if len(used.sigma) < FEWEST:

@@ -35,6 +35,21 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "lkj": ("eta",),
     "flat": (),
 }
+_FOREIGN = {
+    "half_cauchy": " It is Prior('half_student_t', nu=1, sigma=...).",
+    "cauchy": " It is Prior('student_t', nu=1, mu=..., sigma=...).",
+    "t": " It is Prior('student_t', nu=..., mu=..., sigma=...).",
+    "lkjcorr": " It is Prior('lkj', eta=...).",
+}
+_MEANT = {
+    "mean": " mean is called mu.",
+    "loc": " loc is called mu.",
+    "sd": " sd is called sigma.",
+    "scale": " scale is called sigma.",
+    "df": " df is called nu.",
+    "lam": " lam is called rate.",
+}
+"""Names of families and parameters elsewhere."""
 _REAL = ("mu", "lower", "upper")
 _OF_COEFFICIENTS = tuple(f for f in _PARAMETERS if f != "lkj")
 _OF_SCALES = ("half_normal", "half_student_t", "exponential", "gamma", "uniform", "flat")
@@ -78,12 +93,14 @@ class Prior:
         if family not in _PARAMETERS:
             close = difflib.get_close_matches(str(family).lower(), _PARAMETERS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = _FOREIGN.get(str(family).lower(), hint)
             raise PriorError(f"Unknown prior {family!r}.{hint} There are {', '.join(_PARAMETERS)}.")
         wanted = _PARAMETERS[family]
         if set(parameters) != set(wanted):
             raise PriorError(
-                f"A {family} prior takes {', '.join(wanted) or 'no parameters'}; "
+                f"The prior {family!r} takes {', '.join(wanted) or 'no parameters'}; "
                 f"given: {', '.join(parameters) or 'none'}."
+                f"{''.join(_MEANT.get(name, '') for name in parameters if name not in wanted)}"
             )
         values = {name: _number(family, name, parameters[name]) for name in wanted}
         if family == "uniform" and values["lower"] >= values["upper"]:
@@ -207,6 +224,8 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=2)
             hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+            if key.startswith(("corr", "cor", "lkj")):
+                hint = _correlations_hint(known)
             raise PriorError(
                 f"priors has {key!r}, which names nothing in this model.{hint} "
                 f"Known names: {', '.join(sorted(known))}."
@@ -245,6 +264,14 @@ def carry_over(design: Design, old: Mapping[str, Prior], new: Mapping[str, Prior
     if gone:
         warn(f"The new model has no {listed(gone)}; the prior given for it is left out.", BimixedWarning)
     return {key: prior for key, prior in {**old, **new}.items() if key not in gone}
+
+
+def _correlations_hint(known: set[str]) -> str:
+    """What to write for correlations."""
+    own = sorted(name for name in known if name.startswith("corr_"))
+    if not own:
+        return " No random coefficients of this model are correlated, so that there is none to have a prior."
+    return f" Correlations of a group have one prior: {' or '.join(map(repr, own))}."
 
 
 def _ladder(design: Design) -> dict[str, tuple[str, ...]]:
@@ -288,7 +315,11 @@ def _check_role(name: str, key: str, prior: Prior) -> None:
     else:
         allowed = _OF_COEFFICIENTS
     if prior.family not in allowed:
-        raise PriorError(f"A {prior.family} prior doesn't suit {key!r}; choose one of {', '.join(allowed)}.")
+        half = f"half_{prior.family}"
+        hint = f" Its values are positive: {half!r}." if half in allowed else ""
+        raise PriorError(
+            f"The prior {prior.family!r} doesn't suit {key!r}; choose one of {', '.join(allowed)}.{hint}"
+        )
     if allowed is _OF_SCALES and prior.family == "uniform" and prior.parameters["lower"] < 0:
         raise PriorError(f"{key!r} is a standard deviation; its uniform prior can't go below 0.")
 

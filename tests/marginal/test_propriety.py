@@ -28,10 +28,13 @@ def specified(levels, formula="y ~ 1 + (1 | g)", **priors):
         return bm.ModelSpec(formula, data, priors=priors)
 
 
-def check(spec):
+def noted(spec):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.BimixedWarning)
-        Request(spec.design, spec.priors).refuse_improper()
+        return Request(spec.design, spec.priors).check_flat_scales()
+
+
+check = noted
 
 
 @pytest.mark.parametrize("levels", [3, 4, 12])
@@ -76,3 +79,14 @@ def test_a_flat_sd_beside_a_prior_that_is_not_integrable():
     check(specified(2, fixef=heavy, sd=FLAT))
     with pytest.raises(bm.exceptions.PriorError, match="improper"):
         check(specified(2, "y ~ z + (1 | g)", fixef=FLAT, sd=FLAT, sigma=P("exponential", rate=1)))
+
+
+@pytest.mark.parametrize(("levels", "moment"), [(3, "mean"), (4, "sd"), (5, None)])
+def test_moments_that_do_not_exist_are_told(levels, moment):
+    """∫ τ^k τ^−(L − 1) dτ is finite for k < L − 2: a mean from four levels on, an sd from five."""
+    notes = noted(specified(levels, Intercept=FLAT, sd=FLAT))
+    if moment is None:
+        assert notes == []
+    else:
+        assert len(notes) == 1
+        assert f"sd_g[Intercept] has no finite {moment}:" in notes[0]

@@ -36,6 +36,7 @@ def fit_hierarchical(
     parameterization: str,
     sampler: str,
     reason: str,
+    notes: list[str],
     began: float,
     **how: Any,
 ) -> MixedModelResult:
@@ -50,6 +51,8 @@ def fit_hierarchical(
     parameterization, sampler : str
     reason : str
         Why this form was taken.
+    notes : list of str
+        What was noticed before.
     began : float
         On the clock of ``time.perf_counter``.
     **how
@@ -71,7 +74,7 @@ def fit_hierarchical(
         design=design,
         estimates=posterior_estimates(design, kept),
         diagnostics=_diagnostics(
-            design, tree, uncentred_slopes(design), remedy, details, how["draws"], began
+            design, tree, [*notes, *uncentred_slopes(design)], remedy, details, how["draws"], began
         ),
         uncertainty=kept,
         posterior=tree,
@@ -79,14 +82,20 @@ def fit_hierarchical(
 
 
 def fit_marginal(
-    ready: ReadyPosterior, *, reason: str, began: float, random_seed: int | None, **how: Any
+    ready: ReadyPosterior,
+    *,
+    reason: str,
+    notes: list[str],
+    began: float,
+    random_seed: int | None,
+    **how: Any,
 ) -> MixedModelResult:
     """Sample the variance parameters, and draw fixed and random effects given them.
 
     Parameters
     ----------
     ready : ReadyPosterior
-    reason, began, random_seed, **how
+    reason, notes, began, random_seed, **how
         See :func:`fit_hierarchical`.
     """
     from bimixed.bayes.marginal import sample_marginal
@@ -95,7 +104,7 @@ def fit_marginal(
         random_seed = int(np.random.default_rng().integers(2**31))
     design = ready.design
     tree, kept = sample_marginal(ready, random_seed=random_seed, **how)
-    messages = uncentred_slopes(design)
+    messages = [*notes, *uncentred_slopes(design)]
     details = {"form": f"marginal ({reason})"}
     remedy = "try form='hierarchical'"
     return MixedModelResult(

@@ -6,6 +6,7 @@ import numpy as np
 import pymc as pm
 
 from bimixed.exceptions import FitError
+from bimixed.results.trees import in_order
 
 SAMPLERS = ("auto", "nutpie", "pymc")
 TARGET_ACCEPT = 0.95
@@ -55,8 +56,7 @@ def sample(
         )
     else:
         raise FitError(f"Unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
-    helpers = [name for name in tree["posterior"].data_vars if name not in names]
-    tree["posterior"] = tree["posterior"].to_dataset().drop_vars(helpers)
+    tree["posterior"] = tree["posterior"].to_dataset()[in_order(names)]
     return complete_draws(tree, "sigma")
 
 

@@ -21,6 +21,7 @@ def fit_importance(
     draws: int,
     random_seed: int | None,
     cores: int | None,
+    notes: list[str],
     began: float,
     progress: bool,
 ) -> MixedModelResult:
@@ -42,7 +43,7 @@ def fit_importance(
         )
     kept = ready.draws(weighted.z[weighted.resample(rng)], rng, cores, progress)
     design = ready.design
-    messages = []
+    messages = list(notes)
     if not weighted.ess >= ESS:
         messages.append(
             f"Few effective draws: {weighted.ess:.0f}, below {ESS:.0f}; means and limits carry Monte Carlo "

@@ -21,8 +21,8 @@ FALLING = -0.25
 """Largest slope of log-density and Jacobian that counts as falling: powers are halves at least."""
 
 
-def refuse_improper(design: Design, posterior: MarginalPosterior, start: Array) -> None:
-    """Check every flat prior of a scale, and all together.
+def check_flat_scales(design: Design, posterior: MarginalPosterior, start: Array) -> list[str]:
+    """Check every flat prior of a scale, and all together; returns what is to be told of those that will do.
 
     Raises
     ------
@@ -37,25 +37,34 @@ def refuse_improper(design: Design, posterior: MarginalPosterior, start: Array) 
     ]
     if posterior.coordinates.sigma.prior.family == "flat":
         names.append((len(start) - 1, "sigma"))
-    unbounded = [name for place, name in names if not _falls(posterior, start, [place])]
-    if not unbounded and len(names) > 1 and not _falls(posterior, start, [place for place, _ in names]):
-        unbounded = [name for _, name in names]
-    if not unbounded:
-        return
-    groups = ", ".join(f"{f.key} has {f.n_levels} levels" for f in design.factors)
-    raise PriorError(
-        f"The posterior is improper: a flat prior of {' and of '.join(unbounded)} leaves its integral "
-        f"infinite, because the data don't rule out large values ({groups}, less what the fixed effects take "
-        "of them; a flat prior of an sd needs three levels or more beyond these). Give a proper prior: "
-        f"priors={{{unbounded[0]!r}: bm.Prior('half_student_t', nu=3, sigma=...)}}."
-    )
+    slopes = {name: _slope_far_out(posterior, start, [place]) for place, name in names}
+    unbounded = [name for name, slope in slopes.items() if slope > FALLING]
+    if not unbounded and _slope_far_out(posterior, start, [place for place, _ in names]) > FALLING:
+        unbounded = list(slopes)
+    if unbounded:
+        groups = ", ".join(f"{f.key} has {f.n_levels} levels" for f in design.factors)
+        raise PriorError(
+            f"The posterior is improper: a flat prior of {' and of '.join(unbounded)} leaves its integral "
+            f"infinite, because the data don't rule out large values ({groups}, less what the fixed effects "
+            "take of them; a flat prior of an sd needs three levels or more beyond these). Give a proper "
+            f"prior: priors={{{unbounded[0]!r}: bm.Prior('half_student_t', nu=3, sigma=...)}}."
+        )
+    return [
+        f"The posterior of {name} has no finite {'mean' if slope > FALLING - 1 else 'sd'}: its prior is flat "
+        "and too few levels rule out large values, so that its estimate here is arbitrary. Quote quantiles "
+        f"(conf_int), or give a proper prior: priors={{{name!r}: bm.Prior('half_student_t', nu=3, "
+        "sigma=...)}."
+        for name, slope in slopes.items()
+        if slope > FALLING - 2
+    ]
 
 
-def _falls(posterior: MarginalPosterior, start: Array, places: Sequence[int]) -> bool:
+def _slope_far_out(posterior: MarginalPosterior, start: Array, places: Sequence[int]) -> float:
+    """Slope of the log-density along the logarithm of scales that are all large; its power, and 1."""
     far = start.copy()
     far[list(places)] += np.log(FAR)
     try:
         slope = posterior(far)[1]
     except np.linalg.LinAlgError:
-        return True  # no density is left so far out
-    return bool(np.sum(slope[list(places)]) < FALLING)
+        return -np.inf  # no density is left so far out
+    return float(np.sum(slope[list(places)]))

@@ -100,6 +100,7 @@ def posterior_estimates(design: Design, draws: Draws) -> Estimates:
         sigma=float(draws.sigma.mean()),
         ranef={key: b.mean(axis=0) for key, b in draws.ranef.items()},
         ranef_sd={key: b.std(axis=0, ddof=1) for key, b in draws.ranef.items()},
+        residual_variance=float(np.mean(draws.sigma**2)),
     )
 
 

@@ -38,6 +38,8 @@ class Estimates:
         Conditional modes, or posterior means.
     ranef_sd : mapping, group → (L, K) array
         Conditional sds given θ and β, or posterior sds.
+    residual_variance : float or None
+        For draws the posterior mean of σ²; None where it is the square of ``sigma``.
     """
 
     beta: Array
@@ -49,6 +51,7 @@ class Estimates:
     sigma: float
     ranef: Mapping[str, Array]
     ranef_sd: Mapping[str, Array]
+    residual_variance: float | None = None
 
     @cached_property
     def vcov(self) -> Array:

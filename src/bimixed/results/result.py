@@ -256,8 +256,8 @@ class MixedModelResult(Refitting):
         """
         if not isinstance(self.uncertainty, Draws):
             raise UnavailableError(
-                "posterior_predictive needs draws; fit with method='nuts', or simulate from the estimates: "
-                "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000)."
+                "posterior_predictive needs draws; fit with method='nuts' or 'importance', or simulate from "
+                "the estimates: spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000)."
             )
         posterior = self.posterior["posterior"].to_dataset()
         return predictive_tree(self.design, self.uncertainty, self._training, posterior, n, random_seed)

@@ -138,9 +138,9 @@ def _sampling(result: "MixedModelResult") -> str:
     d = result.diagnostics
     if d.pareto_k is not None:
         return f"effective draws {d.ess_bulk_min:.0f}, Pareto k {d.pareto_k:.2f}"
+    rhat = "" if d.rhat_max is None or np.isnan(d.rhat_max) else f"R-hat ≤ {d.rhat_max:.3f}, "
     return (
-        f"R-hat ≤ {d.rhat_max:.3f}, bulk ESS ≥ {d.ess_bulk_min:.0f}, "
-        f"tail ESS ≥ {d.ess_tail_min:.0f}, {d.divergences} divergences"
+        f"{rhat}bulk ESS ≥ {d.ess_bulk_min:.0f}, tail ESS ≥ {d.ess_tail_min:.0f}, {d.divergences} divergences"
     )
 
 

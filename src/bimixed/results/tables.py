@@ -29,7 +29,8 @@ def varcorr_table(design: Design, estimates: Estimates) -> pd.DataFrame:
         for f in design.factors
         for k, name in enumerate(f.names)
     ]
-    rows.append(("Residual", "", estimates.sigma**2, estimates.sigma))
+    variance = estimates.sigma**2 if estimates.residual_variance is None else estimates.residual_variance
+    rows.append(("Residual", "", variance, estimates.sigma))
     return pd.DataFrame(rows, columns=["group", "name", "variance", "sd"])
 
 

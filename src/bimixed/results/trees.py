@@ -3,7 +3,7 @@
 xarray alone: ArviZ reads its trees as they are, and takes ten times as long to load.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,13 @@ def parameter_dataset(design: Design, values: Mapping[str, Array]) -> Any:
         dims[f"ranef_{key}"] = (key, within)
         names = list(factor.names)
         coords |= {key: factor.levels.to_numpy(), within: names, f"{within}_2": names}
-    return _labelled(values, dims, coords)
+    return _labelled({name: values[name] for name in in_order(values)}, dims, coords)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Variables of more dimensions first: tables of ArviZ 1.3 mix up the rows of those that come later."""
+    kinds = ("ranef_", "corr_", "fixef", "sd_", "sigma")
+    return sorted(names, key=lambda name: (next(i for i, k in enumerate(kinds) if name.startswith(k)), name))
 
 
 def response_dataset(design: Design, **values: Array) -> Any:
