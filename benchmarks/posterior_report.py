@@ -38,8 +38,11 @@ def posterior_section(rows: dict[str, Row]) -> str:
 
 def setting(rows: dict[str, Row]) -> str:
     entries = [(tool, entry) for row in rows.values() for tool, entry in row["tools"].items()]
-    found = {NAMES[tool].split(",")[0]: entry["version"] for tool, entry in entries if "version" in entry}
-    versions = {name.split(" + ")[0]: version for name, version in found.items()}
+    versions = {
+        NAMES[tool].replace(" + ", ",").split(",")[0]: entry["version"]
+        for tool, entry in sorted(entries, key=lambda one: len(one[1].get("version", "")))
+        if "version" in entry
+    }  # the longest, which names all that bambi uses
     dates = sorted({row["date"] for row in rows.values()})
     return TEXT.format(
         when=dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",

@@ -26,7 +26,7 @@ def bimixed_nuts(formula: str, data: pd.DataFrame) -> tuple[Call, Told]:
         return bm.ModelSpec(formula, data).fit(method="nuts", random_seed=SEED, progress=False)
 
     def told(fit: Any) -> dict[str, Any]:
-        return convergence(fit.posterior) | {"form": fit.diagnostics.details["form"]}
+        return convergence(fit.posterior) | {"form": fit.diagnostics.details["form"].split()[0]}
 
     return call, told
 
