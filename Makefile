@@ -7,7 +7,7 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench optima lint types clean constraints
+.PHONY: help env demo test bench optima calibration lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
@@ -15,6 +15,8 @@ help:
 	@echo "make bench   times against other packages, in an environment of their own: docs/benchmarks.md"
 	@echo "             (takes long; a part: make bench BENCH='--works sleepstudy nested')"
 	@echo "make optima  whose log-likelihood is higher, on hundreds of models: docs/optima.md"
+	@echo "make calibration  ranks of true values in simulated posteriors, coverage: docs/calibration.md"
+	@echo "             (half an hour; interrupted, it goes on; a look: make calibration CALIBRATION='--page-only')"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
 	@echo "make clean   remove the environments and everything that was built"
 
@@ -45,6 +47,10 @@ bench: $(PEERS_STAMP)
 
 optima: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/optima.py --peers $(PEERS)/bin/python --r "$$(command -v Rscript)"
+
+# CALIBRATION: options of benchmarks/calibration.
+calibration: $(STAMP)
+	PYTHONPATH=benchmarks $(BIN)/python -m calibration $(CALIBRATION)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ OTHERS = [
     "docs/architecture.md",
     "docs/benchmarks.md",
     "docs/optima.md",
+    "docs/calibration.md",
 ]
 
 

@@ -23,6 +23,7 @@ LAYERS = [
     "sparse",
     "datasets",
     "design",
+    "uncentred",
     "priors",
     "prior_marginals",
     "pair_kernels",

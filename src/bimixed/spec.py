@@ -300,7 +300,7 @@ class ModelSpec(Specification):
         sampler : {"auto", "nutpie", "pymc", "numpyro"}
             NUTS: "auto" is nutpie; the others sample the hierarchical form, NumPyro where it is installed.
         target_accept : float, optional
-            NUTS: higher is slower and diverges less; default 0.8 for the marginal form, else 0.95.
+            NUTS: higher is slower and diverges less; default 0.9 for the marginal form, else 0.95.
         cores : int, optional
             NUTS: chains that run at the same time.
         progress : bool, optional

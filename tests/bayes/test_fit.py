@@ -16,9 +16,9 @@ import pytest
 from scipy.special import logsumexp
 
 import bimixed as bm
-from bimixed.bayes.fit import uncentred_slopes
 from bimixed.crossproducts import cross_products
 from bimixed.likelihood.objective import evaluate
+from bimixed.uncentred import uncentred_slopes
 
 
 def test_published_stan_model(stan_nuts):

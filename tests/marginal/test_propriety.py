@@ -90,3 +90,12 @@ def test_moments_that_do_not_exist_are_told(levels, moment):
     else:
         assert len(notes) == 1
         assert f"sd_g[Intercept] has no finite {moment}:" in notes[0]
+
+
+def test_a_flat_sigma_hides_no_pair_that_is_improper():
+    """Two sds of three levels beside two flat fixed effects, which σ with its many rows would outweigh."""
+    flat = {"fixef": FLAT, "sd": FLAT}
+    with pytest.raises(bm.exceptions.PriorError, match=r"sd_g\[Intercept\] and of sd_g\[z\]"):
+        check(specified(4, "y ~ z + (z | g)", **flat))
+    with pytest.raises(bm.exceptions.PriorError, match="improper"):
+        check(specified(4, "y ~ z + (z | g)", sigma=FLAT, **flat))

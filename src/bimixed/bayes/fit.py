@@ -21,11 +21,10 @@ from bimixed.results.convergence import (
     energy_fraction,
 )
 from bimixed.results.posterior import flatten, posterior_estimates
+from bimixed.uncentred import uncentred_slopes
 
 MOST = 10_000
 """Draws of a chain beyond which more of them are no remedy, unless so many were asked for."""
-FAR = 8.0
-"""Means of a random slope's covariate beyond this many of its sds call for centring."""
 
 
 def fit_hierarchical(
@@ -116,30 +115,6 @@ def fit_marginal(
         uncertainty=kept,
         posterior=tree,
     )
-
-
-def uncentred_slopes(design: Design) -> list[str]:
-    """Random slopes whose covariate is so far from 0 that the LKJ prior decides about them.
-
-    Intercept and slope then have a correlation near ±1 by construction, where the prior on the
-    coefficients as named has next to no mass.
-    """
-    messages = []
-    for factor in design.factors:
-        correlated = {k for pair in factor.template.correlated_pairs() for k in pair}
-        if "Intercept" not in [factor.names[k] for k in correlated]:
-            continue
-        mean, sd = factor.values.mean(axis=0), factor.values.std(axis=0)
-        for k in sorted(correlated):
-            if sd[k] > 0 and abs(mean[k]) > FAR * sd[k]:
-                name = factor.names[k]
-                messages.append(
-                    f"The covariate of the random slope {name!r} by {factor.key} is far from 0 (mean "
-                    f"{mean[k]:.4g}, sd {sd[k]:.3g}), so that intercepts and slopes are correlated by "
-                    f"construction and the prior on their correlation distorts the posterior. Centre "
-                    f"it: I({name} - {mean[k]:.4g}) in the fixed part and in the bar."
-                )
-    return messages
 
 
 def _diagnostics(

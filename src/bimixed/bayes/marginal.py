@@ -15,8 +15,10 @@ from bimixed.marginal.ready import ReadyPosterior
 from bimixed.results.posterior import draws_tree
 from bimixed.results.uncertainty import Draws
 
-TARGET_ACCEPT = 0.8
-"""Default: the coordinates are round and few."""
+TARGET_ACCEPT = 0.9
+"""Default: coordinates are few and round, but for narrow places where correlated sds pass through 0."""
+FEWEST_DRAWS = 4
+"""Of each chain, after an interrupt."""
 KEPT_STATISTICS = ("diverging", "energy", "n_steps", "step_size", "mean_tree_accept", "depth")
 
 
@@ -59,13 +61,26 @@ def sample_marginal(
     )
     tree = complete_draws(tree, "w")
     w = np.asarray(tree["posterior"]["w"], dtype=np.float64)
-    n_chains = len(w)
-    kept = ready.draws(ready.coordinates(w.reshape(-1, ready.size)), np.random.default_rng(effects_seed))
+    n_chains, _, m = w.shape
+    # draw by draw through all chains, so that an interrupt leaves whole draws
+    Z = ready.coordinates(w.transpose(1, 0, 2).reshape(-1, m))
+    drawn = ready.draws(Z, np.random.default_rng(effects_seed), cores, progress)
+    whole = len(drawn.sigma) // n_chains
+    if whole < FEWEST_DRAWS:
+        raise KeyboardInterrupt
+    by_chain = np.arange(whole * n_chains).reshape(whole, n_chains).T.ravel()
+    kept = drawn.at(by_chain)
     out = draws_tree(ready.design, kept, n_chains)
     statistics = tree["sample_stats"].to_dataset()
     wanted = [name for name in KEPT_STATISTICS if name in statistics.data_vars]
-    out["sample_stats"] = statistics[wanted]
+    out["sample_stats"] = statistics[wanted].isel(draw=slice(0, whole))
     return out, kept
+
+
+class NoDensityError(ValueError):
+    """There is no density here; nutpie counts it as a divergence and goes on."""
+
+    is_recoverable = True
 
 
 def _compiled_model(compiled: CompiledPosterior) -> Any:
@@ -103,7 +118,7 @@ def _python_model(ready: ReadyPosterior) -> Any:
         def logp(w: Array) -> tuple[float, Array]:
             value, slope = ready(w)
             if not np.isfinite(value):
-                raise ValueError("no density here")  # nutpie counts it as a divergence
+                raise NoDensityError
             return value, slope
 
         return logp

@@ -10,6 +10,7 @@ from bimixed.marginal.ready import ReadyPosterior
 from bimixed.results import Diagnostics, MixedModelResult
 from bimixed.results.convergence import ESS
 from bimixed.results.posterior import draws_tree, posterior_estimates
+from bimixed.uncentred import uncentred_slopes
 
 TRUSTED = 0.7
 """Largest Pareto k whose weights can be trusted (Vehtari et al. 2024)."""
@@ -43,11 +44,11 @@ def fit_importance(
         )
     kept = ready.draws(weighted.z[weighted.resample(rng)], rng, cores, progress)
     design = ready.design
-    messages = list(notes)
+    messages = [*notes, *uncentred_slopes(design)]
     if not weighted.ess >= ESS:
         messages.append(
             f"Few effective draws: {weighted.ess:.0f}, below {ESS:.0f}; means and limits carry Monte Carlo "
-            f"error. Ask for more (draws={4 * draws})."
+            f"error. Ask for more (draws={int(np.ceil(1.3 * ESS / weighted.ess * draws / 500.0)) * 500})."
         )
     if len(kept.sigma) < draws:
         messages.append(f"Interrupted: {len(kept.sigma)} of {draws} draws are kept.")

@@ -10,6 +10,8 @@ from bimixed.likelihood.optimize import difference_hessian
 
 WIDEST = 2.0
 """Largest sd along any direction, logarithms of sds having no curvature far out."""
+NO_DENSITY = (np.linalg.LinAlgError, ValueError, OverflowError, FloatingPointError, ZeroDivisionError)
+"""What arithmetic raises so far out that a density has no digits."""
 NOWHERE = 1e100
 """Minus the log-density where there is none."""
 
@@ -43,7 +45,7 @@ def find_peak(posterior: Callable[[Array], tuple[float, Array]], start: Array) -
     def downhill(z: Array) -> tuple[float, Array]:
         try:
             value, slope = posterior(z)
-        except np.linalg.LinAlgError:
+        except NO_DENSITY:
             value = -np.inf
         return (-value, -slope) if np.isfinite(value) else (NOWHERE, np.zeros(len(z)))
 

@@ -5,7 +5,8 @@ like τ^−(L − f), f fixed effects being estimated between the levels, and a 
 where the power is below −1 (Gelman 2006, section 2.2). The power is the slope in log τ, read off there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from bimixed.exceptions import PriorError
 from bimixed.marginal.posterior import MarginalPosterior
 from bimixed.priors import sd_name
 
+MANY = 8
+"""Flat scales up to which all subsets are checked."""
 FAR = 1e4
 """How many times the starting values count as far out."""
 FALLING = -0.25
@@ -38,9 +41,9 @@ def check_flat_scales(design: Design, posterior: MarginalPosterior, start: Array
     if posterior.coordinates.sigma.prior.family == "flat":
         names.append((len(start) - 1, "sigma"))
     slopes = {name: _slope_far_out(posterior, start, [place]) for place, name in names}
-    unbounded = [name for name, slope in slopes.items() if slope > FALLING]
-    if not unbounded and _slope_far_out(posterior, start, [place for place, _ in names]) > FALLING:
-        unbounded = list(slopes)
+    unbounded = next(
+        ([name for _, name in some] for some in _subsets(names) if _rises(posterior, start, some)), []
+    )
     if unbounded:
         groups = ", ".join(f"{f.key} has {f.n_levels} levels" for f in design.factors)
         raise PriorError(
@@ -57,6 +60,17 @@ def check_flat_scales(design: Design, posterior: MarginalPosterior, start: Array
         for name, slope in slopes.items()
         if slope > FALLING - 2
     ]
+
+
+def _subsets(names: Sequence[tuple[int, str]]) -> Iterator[tuple[tuple[int, str], ...]]:
+    """Flat scales that may grow together, few first: one may hide what others do."""
+    for size in range(1, len(names) + 1):
+        if len(names) <= MANY or size in (1, 2, len(names) - 1, len(names)):
+            yield from combinations(names, size)
+
+
+def _rises(posterior: MarginalPosterior, start: Array, some: Sequence[tuple[int, str]]) -> bool:
+    return _slope_far_out(posterior, start, [place for place, _ in some]) > FALLING
 
 
 def _slope_far_out(posterior: MarginalPosterior, start: Array, places: Sequence[int]) -> float:

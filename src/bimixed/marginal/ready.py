@@ -9,7 +9,7 @@ from bimixed.design import Design
 from bimixed.marginal.compiled import CompiledPosterior, is_compiled
 from bimixed.marginal.density import draw_effects
 from bimixed.marginal.parallel import each
-from bimixed.marginal.peak import Peak, find_peak
+from bimixed.marginal.peak import NO_DENSITY, Peak, find_peak
 from bimixed.marginal.posterior import MarginalPosterior
 from bimixed.results.posterior import make_draws
 from bimixed.results.uncertainty import Draws
@@ -51,19 +51,25 @@ class ReadyPosterior:
         if self.compiled is not None:
             return self.compiled(w)
         try:
-            value, slope = self.posterior(self.coordinates(w))
-        except np.linalg.LinAlgError:
+            with np.errstate(all="ignore"):  # what isn't finite is no density
+                value, slope = self.posterior(self.coordinates(w))
+        except NO_DENSITY:
             return -np.inf, np.zeros(self.size)
-        return value, self.peak.root.T @ slope
+        slope = self.peak.root.T @ slope
+        if not (np.isfinite(value) and np.isfinite(slope).all()):
+            return -np.inf, np.zeros(self.size)
+        return value, slope
 
     def log_density(self, w: Array) -> float:
         """Log-density alone; minus infinity where it can't be computed."""
         if self.compiled is not None:
             return self.compiled(w)[0]
         try:
-            return self.posterior.log_density(self.coordinates(w))
-        except np.linalg.LinAlgError:
+            with np.errstate(all="ignore"):
+                value = self.posterior.log_density(self.coordinates(w))
+        except NO_DENSITY:
             return -np.inf
+        return value if np.isfinite(value) else -np.inf
 
     def coordinates(self, w: Array) -> Array:
         """z of w, (..., m)."""

@@ -185,8 +185,8 @@ class Block:
             p = partial[i, j]
             root = np.sqrt(1.0 - p * p)
             before = C[i, j] / p if p != 0.0 else float(np.prod(np.sqrt(1.0 - partial[i, :j] ** 2)))
-            later = -p / root**2 * float(slope[i, j + 1 : i + 1] @ C[i, j + 1 : i + 1])
-            out[self.size + n] = sd[i] * (slope[i, j] * before + later) * root**2
+            later = p * float(slope[i, j + 1 : i + 1] @ C[i, j + 1 : i + 1])
+            out[self.size + n] = sd[i] * (slope[i, j] * before * root**2 - later)
         return out
 
     def log_prior(self, z: Array, jacobians: bool) -> tuple[float, Array]:
@@ -196,9 +196,12 @@ class Block:
             value, slope[k] = _with_scale(scale, z[self.start + k], jacobians, value)
         for n, (_, j) in enumerate(self.pairs):
             b = self.eta + (self.size - 2 - j) / 2.0
-            p = float(np.tanh(z[self.start + self.size + n]))
+            at = float(z[self.start + self.size + n])
+            p = float(np.tanh(at))
             power = b if jacobians else b - 1.0
-            value += power * log(1.0 - p * p) + lgamma(2 * b) - 2 * lgamma(b) - (2 * b - 1) * log(2.0)
+            # log(1 − tanh²) without its cancellation
+            log_rest = -2.0 * (abs(at) + float(np.log1p(np.exp(-2.0 * abs(at)))) - LOG_2)
+            value += power * log_rest + lgamma(2 * b) - 2 * lgamma(b) - (2 * b - 1) * log(2.0)
             slope[self.size + n] = -2.0 * power * p
         return value, slope
 

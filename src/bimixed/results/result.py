@@ -211,7 +211,7 @@ class MixedModelResult(Refitting):
         Raises
         ------
         UnavailableError
-            For likelihood fits, naming ``aic``; with fewer than 25 draws; for groups of which rows combine
+            For likelihood fits, naming ``aic``; with fewer than 100 draws; for groups of which rows combine
             levels, or have to do with thousands of other effects; where flat priors leave a coefficient
             unknown without a unit.
         DataError

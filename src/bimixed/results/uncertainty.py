@@ -199,7 +199,7 @@ class Draws:
         return np.asarray(-0.5 * ((y - mu) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi))
 
     def at(self, places: NDArray[np.intp]) -> "Draws":
-        """These draws alone."""
+        """These draws alone, in this order."""
         return replace(
             self,
             beta=self.beta[places],
