@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.sparse
 import pytensor.tensor as pt
+import scipy.sparse as sp
 
 from bimixed.design import Design, MixedRows, RandomFactor
 from bimixed.priors import Prior, Priors, safe_name, sd_name
@@ -32,8 +34,6 @@ _DISTRIBUTIONS: dict[str, Any] = {
 }
 _FOLDED: dict[str, Any] = {"half_normal": pm.Normal, "half_student_t": pm.StudentT}
 """Families that are the absolute value of a symmetric one."""
-GATHERED = 12
-"""Up to this many levels per row a component's effects are gathered; beyond, Z is a dense product."""
 WRITTEN_OUT = 12
 """Up to this many fixed effects their part is written as a sum of columns."""
 
@@ -193,7 +193,7 @@ def random_effects(
     )
     ranef = pm.Deterministic(f"ranef_{key}", pt.stack(effects, axis=1), dims=(key, within))
     if isinstance(factor.rows, MixedRows):
-        return _mixed(key, factor.rows, ranef[:, 0])
+        return mixed_product(factor.rows, ranef)
     rows = pm.Data(f"{key}_index", factor.codes, dims="row")
     if factor.is_intercept:
         return ranef[rows, 0]
@@ -201,21 +201,10 @@ def random_effects(
     return _row_products(values, [ranef[rows, k] for k in range(factor.n_coefficients)])
 
 
-def _mixed(key: str, rows: MixedRows, effects: Any) -> Any:
-    """Z b where rows combine levels: by gathering while rows have few, else as a dense product."""
-    Z = rows.Z
-    counts = np.diff(Z.indptr)
-    most = int(counts.max())
-    if most > min(GATHERED, Z.shape[1] - 1):
-        return pt.dot(pm.Data(f"Z_{key}", Z.toarray()), effects)
-    places = np.zeros((Z.shape[0], most), dtype=np.intp)
-    values = np.zeros((Z.shape[0], most))
-    row = np.repeat(np.arange(Z.shape[0]), counts)
-    place = np.arange(Z.nnz) - np.repeat(Z.indptr[:-1], counts)
-    places[row, place] = Z.indices
-    values[row, place] = Z.data
-    index, Zs = pm.Data(f"{key}_index", places), pm.Data(f"Z_{key}", values)
-    return sum(Zs[:, j] * effects[index[:, j]] for j in range(most))
+def mixed_product(rows: MixedRows, effects: Any) -> Any:
+    """Z b where rows combine levels, for effects (levels, 1): (n,)."""
+    Z = pytensor.sparse.as_sparse_variable(sp.csr_matrix(rows.Z))
+    return pytensor.sparse.structured_dot(Z, effects)[:, 0]
 
 
 def _signed_sds(key: str, priors: Sequence[Prior]) -> Any:
