@@ -124,11 +124,11 @@ def _theta(name: str, given: Any) -> Array:
         ) from error
 
 
-def pymc_model(design: Design, priors: Priors, form: str, parameterization: str) -> Any:
+def pymc_model(design: Design, priors: Priors, form: str, parameterization: str, likelihood: bool) -> Any:
     """The posterior as a PyMC model."""
     from bimixed import posteriors
 
-    return posteriors.pymc_model(design, priors, form, parameterization)
+    return posteriors.pymc_model(design, priors, form, parameterization, likelihood)
 
 
 def known_method(method: object) -> str:

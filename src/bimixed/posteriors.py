@@ -211,7 +211,7 @@ def _require_integrable(request: Request) -> None:
         )
 
 
-def pymc_model(design: Design, priors: Priors, form: str, parameterization: str) -> Any:
+def pymc_model(design: Design, priors: Priors, form: str, parameterization: str, likelihood: bool) -> Any:
     """The PyMC model of this form.
 
     Raises
@@ -221,13 +221,18 @@ def pymc_model(design: Design, priors: Priors, form: str, parameterization: str)
     """
     request = Request(design, priors)
     if form == "hierarchical":
-        from bimixed.bayes.model import build_model
         from bimixed.bayes.parameterization import choose
+        from bimixed.bayes.readable import readable_model
 
         reml = request.reml if parameterization == "auto" else None
-        return build_model(design, priors, choose(design, parameterization, reml))
+        return readable_model(design, priors, choose(design, parameterization, reml), likelihood)
     if form != "marginal":
         raise FitError(f"form is {form!r}; choose 'hierarchical' or 'marginal'.")
+    if not likelihood:
+        raise FitError(
+            "form='marginal' integrates the effects out of the likelihood and is nothing without it; take "
+            "form='hierarchical', or leave out likelihood=."
+        )
     if request.not_integrable:
         raise FitError(
             f"The prior of {', '.join(request.not_integrable)} is neither normal nor flat, so that fixed "

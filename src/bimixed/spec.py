@@ -335,24 +335,49 @@ class ModelSpec(Specification):
 
     def to_pymc(
         self,
-        form: Literal["hierarchical"] = "hierarchical",
+        form: Literal["hierarchical", "marginal"] = "hierarchical",
         parameterization: Literal["auto", "centered", "noncentered"] = "auto",
+        likelihood: bool = True,
     ) -> Any:
-        """The model in PyMC, to sample or extend.
+        """The model in PyMC, to read, sample or extend.
 
         Parameters
         ----------
-        form : {"hierarchical"}
+        form : {"hierarchical", "marginal"}
+            "marginal" has the variance parameters alone, and a potential that integrates over the effects.
         parameterization : {"auto", "centered", "noncentered"}
             As in :meth:`fit`.
+        likelihood : bool
+            Whether the response has its distribution. Without it give it one of your own: the linear
+            predictor is ``model["mu"]``, the response ``model["response"]``.
 
         Returns
         -------
         pymc.Model
             Variables ``fixef``, ``sd_<group>``, ``corr_<group>``, ``ranef_<group>``, ``sigma`` and
             the observed ``y``, with named dimensions.
+
+        Raises
+        ------
+        FitError
+            For an unknown form, or a marginal one that fixed effects can't be integrated out of.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> print(spec.to_pymc(parameterization="noncentered").str_repr())
+                    X = Data(<shared>)
+        Subject_index = Data(<shared>)
+             response = Data(<shared>)
+                fixef ~ Normal(<constant>, <constant>)
+           sd_Subject ~ HalfStudentT(3, 56.2)
+            z_Subject ~ Normal(0, 1)
+                sigma ~ HalfStudentT(3, 56.2)
+        ranef_Subject = Deterministic(f(z_Subject, sd_Subject))
+                    y ~ Normal(f(Subject_index, ranef_Subject, X, fixef), sigma)
         """
-        return pymc_model(self.design, self.priors, form, parameterization)
+        return pymc_model(self.design, self.priors, form, parameterization, likelihood)
 
     def update(
         self,

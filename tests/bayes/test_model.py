@@ -186,7 +186,7 @@ def test_correlations_have_the_lkj_marginals(d, eta):
 
 def test_named_dims_and_coords():
     spec = bm.ModelSpec("log_radon ~ floor + (1 + floor | county)", bm.load_dataset("radon"))
-    model = spec.to_pymc()
+    model = build_model(spec.design, spec.priors, {"county": False})
     dims = model.named_vars_to_dims
     assert dims["fixef"] == ("coefficient",)
     assert dims["sd_county"] == ("county_coefficient",)
@@ -198,35 +198,16 @@ def test_named_dims_and_coords():
     assert {v.name for v in model.observed_RVs} == {"y"}
 
 
-def test_the_model_is_fresh_each_time_and_the_spec_unchanged():
+def test_what_is_sampled_for_each_parameterization():
     spec = bm.ModelSpec("log_radon ~ floor + (1 | county)", bm.load_dataset("radon"))
-    priors = dict(spec.priors)
-    first, second = spec.to_pymc(), spec.to_pymc()
-    assert first is not second
-    assert dict(spec.priors) == priors
-
-
-def test_auto_centres_groups_that_the_data_resolve():
-    names = lambda model: {v.name for v in model.free_RVs}  # noqa: E731
-    rng = np.random.default_rng(0)
-    for levels, rows, start in ((30, 20, "u"), (30, 2, "z"), (10, 20, "z")):
-        g = np.repeat(np.arange(levels), rows)
-        data = pd.DataFrame({"g": g, "y": rng.normal(size=levels)[g] + rng.normal(size=len(g))})
-        assert f"{start}_g[0]" in names(bm.ModelSpec("y ~ 1 + (1 | g)", data).to_pymc())
-    radon = bm.ModelSpec("log_radon ~ floor + (1 | county)", bm.load_dataset("radon"))
-    assert "z_county[0]" in names(
-        bm.ModelSpec("log_radon ~ floor + log_uranium + (1 | county)", bm.load_dataset("radon")).to_pymc()
-    )
-    assert "u_county[0]" in names(radon.to_pymc(parameterization="centered"))
-    with pytest.raises(bm.FitError, match="parameterization"):
-        radon.to_pymc(parameterization="centred")
-    with pytest.raises(bm.FitError, match="form"):
-        radon.to_pymc(form="marginalised")
+    for centered, name in ((True, "u_county[0]"), (False, "z_county[0]")):
+        model = build_model(spec.design, spec.priors, {"county": centered})
+        assert name in {v.name for v in model.free_RVs}
 
 
 @pytest.mark.parametrize("members", [2, 20])
 def test_rows_that_combine_levels(members):
-    """The linear predictor is Zb, gathered where rows have few levels and as a product beyond."""
+    """The linear predictor is Zb, however many levels a row has."""
     rng = np.random.default_rng(members)
     Z = np.zeros((40, 25))
     for row in Z:
