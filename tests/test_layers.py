@@ -57,7 +57,7 @@ LAYERS = [
 ]
 LAZY = {("compare", "plots")}
 """An import inside a function that points down on purpose."""
-HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor"), "bayes")
+HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}
 
 

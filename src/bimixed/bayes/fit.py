@@ -59,8 +59,9 @@ def fit_hierarchical(
         target_accept; cores : chains that run at the same time, which changes no number; progress.
     """
     from bimixed.bayes.model import build_model
-    from bimixed.bayes.sample import sample
+    from bimixed.bayes.sample import check_sampler, sample
 
+    check_sampler(sampler)
     centered = choose(design, parameterization, reml)
     tree = sample(build_model(design, priors, centered), sampler=sampler, **how)
     used = {key: "centered" if c else "noncentered" for key, c in centered.items()}
@@ -73,7 +74,7 @@ def fit_hierarchical(
         design=design,
         estimates=posterior_estimates(design, kept),
         diagnostics=_diagnostics(
-            design, tree, [*notes, *uncentred_slopes(design)], remedy, details, how["draws"], began
+            design, tree, [*notes, *uncentred_slopes(design)], remedy, details, how, began
         ),
         uncertainty=kept,
         posterior=tree,
@@ -111,7 +112,7 @@ def fit_marginal(
         spec=None,
         design=design,
         estimates=posterior_estimates(design, kept),
-        diagnostics=_diagnostics(design, tree, messages, remedy, details, how["draws"], began),
+        diagnostics=_diagnostics(design, tree, messages, remedy, details, how, began),
         uncertainty=kept,
         posterior=tree,
     )
@@ -123,10 +124,11 @@ def _diagnostics(
     messages: list[str],
     remedy: str,
     details: Mapping[str, object],
-    wanted: int,
+    how: Mapping[str, Any],
     began: float,
 ) -> Diagnostics:
     found = convergence(design, tree)
+    wanted = how["draws"]
     sizes = tree["posterior"].sizes
     messages = [*messages, *_mixing(found, sizes["chain"], wanted, remedy)]
     divergences = int(np.asarray(tree["sample_stats"]["diverging"]).sum())
@@ -142,8 +144,11 @@ def _diagnostics(
             f"The energy changes too little from draw to draw (E-BFMI {bfmi:.2f}, below {BFMI}): the tails "
             f"of the posterior are explored slowly. Give tighter priors for sds, or {remedy}."
         )
-    if sizes["draw"] < wanted:
-        messages.append(f"Interrupted: {sizes['draw']} of {wanted} draws of each chain are kept.")
+    if sizes["draw"] < wanted or sizes["chain"] < how["chains"]:
+        messages.append(
+            f"Interrupted: {sizes['draw']} of {wanted} draws are kept, of {sizes['chain']} of "
+            f"{how['chains']} chains."
+        )
     if messages:
         warn("\n".join(messages), ConvergenceWarning)
     return Diagnostics(
