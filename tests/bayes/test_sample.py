@@ -116,11 +116,13 @@ def test_chains_that_hardly_began_are_left_out(finished, chains, draws):
     values = np.arange(27.0).reshape(3, 9)
     for chain, n in enumerate(finished):
         values[chain, n:] = np.nan
-    dataset = xr.Dataset({"sigma": (("chain", "draw"), values), "fixef": (("chain", "draw"), values)})
+    both = {"sigma": (("chain", "draw"), values), "fixef": (("chain", "draw"), values)}
+    dataset = xr.Dataset(both, {"chain": [2, 0, 1]})  # PyMC has them in the order of their lengths
     tree = complete_draws(xr.DataTree.from_dict({"posterior": dataset}), "sigma")
     left = tree["posterior"]["fixef"].to_numpy()
     assert left.shape == (chains, draws)
     assert np.isfinite(left).all()
+    assert list(tree["posterior"]["fixef"].chain) == list(range(chains))
 
 
 def test_nothing_is_left_of_three_draws():

@@ -180,10 +180,10 @@ def complete_draws(tree: Any, variable: str) -> Any:
         raise _too_few()
     kept = int(np.argmax(common * np.arange(1, len(common) + 1)))
     complete = int(common[kept])
-    if kept + 1 < len(common):
-        tree = tree.isel(chain=np.sort(longest[: kept + 1]))
-    if complete < values.shape[1]:
-        tree = tree.isel(draw=slice(0, complete))
+    if kept + 1 < len(common) or complete < values.shape[1]:
+        tree = tree.isel(chain=np.sort(longest[: kept + 1]), draw=slice(0, complete))
+    for group in tree.children:
+        tree[group] = tree[group].to_dataset().assign_coords(chain=np.arange(kept + 1))
     return tree
 
 
