@@ -11,8 +11,9 @@ import pytest
 import xarray as xr
 
 import bimixed as bm
+from bimixed.bayes.complete import complete_draws
 from bimixed.bayes.model import build_model
-from bimixed.bayes.sample import complete_draws, sample
+from bimixed.bayes.sample import sample
 from bimixed.results.convergence import energy_fraction
 
 HOW = {"chains": 3, "random_seed": 4, "target_accept": 0.9, "progress": False}

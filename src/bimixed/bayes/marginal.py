@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bimixed.bayes.sample import complete_draws
+from bimixed.bayes.complete import FEWEST, complete_draws, too_few
 from bimixed.covariance import Array
 from bimixed.marginal.compiled import CompiledPosterior
 from bimixed.marginal.ready import ReadyPosterior
@@ -17,8 +17,6 @@ from bimixed.results.uncertainty import Draws
 
 TARGET_ACCEPT = 0.9
 """Default: coordinates are few and round, but for narrow places where correlated sds pass through 0."""
-FEWEST_DRAWS = 4
-"""Of each chain, after an interrupt."""
 KEPT_STATISTICS = ("diverging", "energy", "n_steps", "step_size", "mean_tree_accept", "depth")
 
 
@@ -66,8 +64,8 @@ def sample_marginal(
     Z = ready.coordinates(w.transpose(1, 0, 2).reshape(-1, m))
     drawn = ready.draws(Z, np.random.default_rng(effects_seed), cores, progress)
     whole = len(drawn.sigma) // n_chains
-    if whole < FEWEST_DRAWS:
-        raise KeyboardInterrupt
+    if whole < FEWEST:
+        raise too_few()
     by_chain = np.arange(whole * n_chains).reshape(whole, n_chains).T.ravel()
     kept = drawn.at(by_chain)
     out = draws_tree(ready.design, kept, n_chains)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 
+from bimixed.bayes.complete import complete_draws, too_few
 from bimixed.bayes.jax_chains import chain_method
 from bimixed.exceptions import FitError
 from bimixed.results.trees import in_order
@@ -15,8 +16,6 @@ from bimixed.results.trees import in_order
 SAMPLERS = ("auto", "nutpie", "pymc", "numpyro")
 TARGET_ACCEPT = 0.95
 """Default: hierarchical posteriors have narrow necks, and a step costs little."""
-FEWEST = 4
-"""Draws of a chain below which an interrupted run is worth nothing."""
 GROUPS = ("posterior", "sample_stats")
 
 
@@ -109,7 +108,7 @@ def _pymc(model: pm.Model, names: list[str], random_seed: int, progress: bool, h
     except ValueError as error:
         if "Not enough samples" not in str(error):
             raise
-        raise _too_few() from error
+        raise too_few() from error
 
 
 def _numpyro(
@@ -159,36 +158,3 @@ class _StopsAllChains:
         self.drawn[draw.chain] += 1
         if self.in_turn and any(drawn < self.total for drawn in self.drawn[: draw.chain]):
             raise KeyboardInterrupt
-
-
-def complete_draws(tree: Any, variable: str) -> Any:
-    """After an interrupt: the draws that chains have in common, judged by one variable.
-
-    Chains that hardly began are left out where more draws remain without them.
-
-    Raises
-    ------
-    FitError
-        If there are hardly any.
-    """
-    values = np.asarray(tree["posterior"][variable])
-    values = values.reshape(*values.shape[:2], -1)[:, :, 0]
-    finished = np.isfinite(values).sum(axis=1)
-    longest = np.argsort(-finished, kind="stable")
-    common = finished[longest]
-    if not len(common) or common[0] < FEWEST:
-        raise _too_few()
-    kept = int(np.argmax(common * np.arange(1, len(common) + 1)))
-    complete = int(common[kept])
-    if kept + 1 < len(common) or complete < values.shape[1]:
-        tree = tree.isel(chain=np.sort(longest[: kept + 1]), draw=slice(0, complete))
-    for group in tree.children:
-        tree[group] = tree[group].to_dataset().assign_coords(chain=np.arange(kept + 1))
-    return tree
-
-
-def _too_few() -> FitError:
-    return FitError(
-        "Sampling was stopped before any chain had a few draws after warm-up; nothing is kept. "
-        "Let it run longer, or ask for fewer tune= steps."
-    )
