@@ -3,6 +3,8 @@
 Tolerance 1e-12 relative for matrices of condition up to 1e3.
 """
 
+import os
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,27 @@ def test_nothing_times_anything():
     assert dense.product(np.ones((3, 9000)), np.ones((9000, 0))).shape == (3, 0)
     assert dense.gram(np.ones((9000, 0))).shape == (0, 0)
     assert dense.product(np.ones((0, 5)), np.ones(5)).shape == (0,)
+
+
+def blas_threads():
+    from threadpoolctl import ThreadpoolController
+
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+
+
+def test_threads_that_overlap_give_the_threads_of_blas_back():
+    """The first to enter leaves first, as workers of a pool do."""
+    np.linalg.cholesky(spd(3))
+    dense.cholesky(spd(100))
+    with dense.threads_for(0):
+        pass
+    before = blas_threads()
+    first, second = dense.threads_for(100), dense.threads_for(100)
+    first.__enter__()
+    second.__enter__()
+    assert set(blas_threads()) == {1}
+    first.__exit__(None, None, None)
+    assert set(blas_threads()) == {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == before
+    assert max(before) > 1 or os.cpu_count() == 1

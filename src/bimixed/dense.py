@@ -10,6 +10,7 @@ with many cores alone.
 """
 
 import os
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -43,12 +44,39 @@ def _libraries() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
+class _OneThread:
+    """Within it BLAS has one thread, in whatever thread of ours it is called.
+
+    The limit is that of the whole process. Threads of ours that overlap share one, which the first to enter
+    sets and the last to leave takes back: each taking back its own would leave another's limit for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._within = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._within == 0:
+                self._limit = _libraries().limit(limits=1)
+            self._within += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if self._within == 0:
+                self._limit.restore_original_limits()
+
+
+_ONE_THREAD = _OneThread()
+
+
 def threads_for(rows: int) -> AbstractContextManager[Any]:
     """The threads that a factorization of so many rows has; others may be done within, too."""
     if rows >= LARGE and (os.cpu_count() or 1) >= MANY_CORES:
         return nullcontext()
-    limited: AbstractContextManager[Any] = _libraries().limit(limits=1)
-    return limited
+    return _ONE_THREAD
 
 
 def _oriented(M: Array) -> tuple[Array, bool]:
