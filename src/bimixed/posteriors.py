@@ -77,9 +77,9 @@ class Request:
             return []
         return check_flat_scales(self.design, self.marginal, self.start)
 
-    def ready(self) -> ReadyPosterior:
+    def ready(self, progress: bool = False) -> ReadyPosterior:
         """The marginal posterior at its mode."""
-        return ReadyPosterior.of(self.design, self.marginal, self.start)
+        return ReadyPosterior.of(self.design, self.marginal, self.start, progress)
 
 
 def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[str, Any]) -> MixedModelResult:
@@ -103,7 +103,7 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     if method == "importance":
         _require_integrable(request)
         how["cores"] = given["cores"]
-        return fit_importance(request.ready(), began=began, progress=progress, **how)
+        return fit_importance(request.ready(progress), began=began, progress=progress, **how)
     form, reason = choose_form(request, given)
     how |= {name: given[name] for name in ("tune", "chains", "target_accept", "cores")}
     from bimixed.bayes.fit import fit_hierarchical, fit_marginal
@@ -111,7 +111,7 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     if form == "marginal":
         if progress:
             _tell_patience(request, given)
-        return fit_marginal(request.ready(), reason=reason, began=began, progress=progress, **how)
+        return fit_marginal(request.ready(progress), reason=reason, began=began, progress=progress, **how)
     return fit_hierarchical(
         design,
         priors,

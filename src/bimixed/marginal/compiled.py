@@ -75,6 +75,11 @@ class CompiledPosterior:
         """The C function ``logp`` of this structure, compiled when it is first needed on a machine."""
         return _module(self.structure).logp
 
+    def load(self) -> None:
+        """Have ready what is called below: from the cache, or compiled, which takes half a minute at most."""
+        assert self._call is not None  # compiled when it is asked for
+        self.draw_effects(np.empty((0, self.size)), np.random.default_rng(0))
+
     def coordinates(self, w: Array) -> Array:
         """z of w, (..., m)."""
         return self.parameters.centre + w @ self.parameters.root.T

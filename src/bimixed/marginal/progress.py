@@ -1,7 +1,10 @@
-"""One line that tells how far long work has come."""
+"""What long work tells on standard error."""
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 PATIENCE, EVERY = 2.0, 0.5
@@ -42,3 +45,20 @@ class Progress:
     ) -> None:
         if self.shown:
             print(file=sys.stderr)
+
+
+@contextmanager
+def told_if_long(text: str, wanted: bool) -> Iterator[None]:
+    """Say on standard error what takes so long, once it has taken long."""
+
+    def tell() -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE, tell)
+    timer.daemon = True
+    if wanted:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -11,8 +11,11 @@ from bimixed.marginal.density import draw_effects
 from bimixed.marginal.parallel import each
 from bimixed.marginal.peak import NO_DENSITY, Peak, find_peak
 from bimixed.marginal.posterior import MarginalPosterior
+from bimixed.marginal.progress import told_if_long
 from bimixed.results.posterior import make_draws
 from bimixed.results.uncertainty import Draws
+
+COMPILING = "Compiling the density of models of this kind: up to half a minute, once on this machine."
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,14 @@ class ReadyPosterior:
     compiled: CompiledPosterior | None
 
     @staticmethod
-    def of(design: Design, posterior: MarginalPosterior, start: Array) -> "ReadyPosterior":
+    def of(
+        design: Design, posterior: MarginalPosterior, start: Array, progress: bool = False
+    ) -> "ReadyPosterior":
         """Find the mode from ``start``, coordinates z."""
         compiled = CompiledPosterior.of(posterior) if is_compiled(posterior.cp) else None
+        if compiled is not None:
+            with told_if_long(COMPILING, progress):
+                compiled.load()
         peak = find_peak(posterior if compiled is None else compiled, start)
         own = None if compiled is None else compiled.whitened(peak.z, peak.root)
         return ReadyPosterior(design, posterior, peak, own)
