@@ -344,7 +344,8 @@ class ModelSpec(Specification):
         Parameters
         ----------
         form : {"hierarchical", "marginal"}
-            "marginal" has the variance parameters alone, and a potential that integrates over the effects.
+            "marginal" has the variance parameters alone, and a potential in which fixed and random effects
+            are integrated out: no ``fixef``, no ``ranef_<group>``, no ``y``.
         parameterization : {"auto", "centered", "noncentered"}
             As in :meth:`fit`.
         likelihood : bool
