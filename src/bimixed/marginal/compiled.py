@@ -1,6 +1,8 @@
 """A marginal posterior packed for the compiled kernels."""
 
 import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import lgamma, log, pi
@@ -14,7 +16,7 @@ from bimixed.crossproducts import CrossProducts
 from bimixed.marginal.kernels.elimination import Structure
 from bimixed.marginal.kernels.entry import pack
 from bimixed.marginal.kernels.given import Fixed
-from bimixed.marginal.kernels.one_factor import OneFactor
+from bimixed.marginal.kernels.one_factor import OneFactor, in_stretches
 from bimixed.marginal.kernels.parameters import FAMILIES, Parameters
 from bimixed.marginal.posterior import MarginalPosterior
 from bimixed.marginal.scales import Coordinates, Scale
@@ -22,6 +24,8 @@ from bimixed.marginal.scales import Coordinates, Scale
 WIDEST = 250
 """Columns of a dense trailing part up to which the kernels serve; LAPACK's own inverse is faster beyond."""
 
+MANY = 1_000_000
+"""Random effects to draw from which on threads share them."""
 FILLED_UP = 0.4
 """Share of a coupling's pairs from which on loops over whole rows take less than lists of pairs."""
 
@@ -94,15 +98,30 @@ class CompiledPosterior:
     def _call(self) -> Any:
         return self.entry.ctypes
 
-    def draw_effects(self, Z: Array, rng: np.random.Generator) -> tuple[Array, dict[int, Array]]:
-        """β (draws, rank) and, by place, b (draws, L, K) in the coordinates of the cross-products."""
+    def draw_effects(
+        self, Z: Array, rng: np.random.Generator, cores: int | None = None
+    ) -> tuple[Array, dict[int, Array]]:
+        """β (draws, rank) and, by place, b (draws, L, K) in the coordinates of the cross-products.
+
+        By ``cores`` threads where there is much to draw, default as many as there are cores.
+        """
         cp = self.posterior.cp
         n_effects = sum(f.n_levels * f.template.size for f in cp.chain) + cp.width
         normal = rng.standard_normal((len(Z), cp.p + n_effects))
         gamma, b = np.empty((len(Z), cp.p)), np.empty((len(Z), n_effects))
-        _module(self.structure).draw_effects(
-            self.structure, self.fixed, self.parameters, np.ascontiguousarray(Z), normal, gamma, b
-        )
+        Z, kernel = np.ascontiguousarray(Z), _module(self.structure).draw_effects
+
+        def draw(rows: slice) -> None:
+            own = Z[rows], normal[rows], gamma[rows], b[rows]
+            kernel(self.structure, self.fixed, self.parameters, *own)
+
+        if b.size < MANY:
+            draw(slice(None))
+        else:
+            workers = cores or os.cpu_count() or 1
+            edges = np.linspace(0, len(Z), workers + 1).astype(int)
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(draw, map(slice, edges, edges[1:])))
         own = [(f.place, f.n_levels, f.template.size) for f in cp.chain]
         own += [(t.place, t.n_levels, t.template.size) for t in cp.trailing]
         effects, at = {}, 0
@@ -131,7 +150,7 @@ def structure_of(cp: CrossProducts) -> OneFactor | Structure:
     J = len(cp.chain)
     if J == 1 and not cp.width:
         own = cp.chain[0]
-        return OneFactor(*(np.ascontiguousarray(a) for a in (own.A, own.ZR, cp.RR)))
+        return OneFactor(in_stretches(own.A), in_stretches(own.ZR), np.ascontiguousarray(cp.RR))
     at, to = np.zeros((J, 5), np.int64), np.zeros((J, J, 3), np.int64)
     A, ZR, N, C = _Flat(np.float64), _Flat(np.float64), _Flat(np.float64), _Flat(np.float64)
     starts, columns = _Flat(np.int64), _Flat(np.int64)

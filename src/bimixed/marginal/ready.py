@@ -124,7 +124,7 @@ class ReadyPosterior:
         self, Z: Array, rng: np.random.Generator, cores: int | None, progress: bool
     ) -> tuple[Array, dict[int, Array]]:
         if self.compiled is not None:
-            return self.compiled.draw_effects(Z, rng)
+            return self.compiled.draw_effects(Z, rng, cores)
         seeds = np.random.SeedSequence(int(rng.integers(2**63))).spawn(len(Z))
 
         def draw(item: tuple[Array, np.random.SeedSequence]) -> tuple[Array, dict[int, Array]]:

@@ -18,11 +18,10 @@ from bimixed.marginal.kernels.elimination import (
     levels_of,
     own_factor,
     pairs_of,
-    scale_rows,
-    solve_upper,
-    subtract_rows,
 )
 from bimixed.marginal.kernels.given import Given
+from bimixed.marginal.kernels.one_factor import inner, standardize, width_of
+from bimixed.marginal.kernels.trailing import scale_rows, solve_upper, subtract_rows
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -86,6 +85,11 @@ def substitute(s: Structure, T: Array, work: Work, u: Array, trailing: Array, ef
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _less_parents(parents: Ints, N: Array, theirs: Array, u: Array) -> None:
     (L, K, m), r = N.shape, u.shape[2]
+    if K == 1 and m == 1:
+        for t in range(r):
+            for level in range(L):
+                u[level, 0, t] -= N[level, 0, 0] * theirs[parents[level], 0, t]
+        return
     for level in range(L):
         parent = parents[level]
         for a in range(K):
@@ -108,12 +112,16 @@ def _less_trailing(starts: Ints, columns: Ints, C: Array, trailing: Array, u: Ar
 def _finish(G: Array, T: Array, u: Array, effects: Array) -> None:
     """u = G'u and effects = T u."""
     L, K, r = u.shape
+    if K == 1:
+        x, e, g, factor = u.reshape(-1), effects.reshape(-1), G.reshape(-1), T[0, 0]
+        for t in range(r):
+            for level in range(L):
+                x[level * r + t] *= g[level]
+        for i in range(L * r):
+            e[i] = factor * x[i]
+        return
     for level in range(L):
         for t in range(r):
-            if K == 1:
-                u[level, 0, t] *= G[level, 0, 0]
-                effects[level, 0, t] = T[0, 0] * u[level, 0, t]
-                continue
             for a in range(K):
                 total = 0.0
                 for b in range(a, K):
@@ -142,22 +150,24 @@ def subtract_scores(s: Structure, u: Array, trailing: Array, given: Given, sigma
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _scores(u: Array, given: Given, sigma: float, out: Array) -> None:
-    L, K, p = u.shape[0], u.shape[1], len(given.gamma)
-    x = np.zeros((K, p + 1))
-    for level in range(L):
+    L, K, r = u.shape
+    if L == 0:
+        return
+    width = width_of(L)
+    x = np.zeros((K, r, width))
+    for first in range(0, L, width):
+        n = min(width, L - first)
         for a in range(K):
-            e = u[level, a, p]
-            for i in range(p):
-                e -= u[level, a, i] * given.gamma[i]
-                total = u[level, a, i]
-                for k in range(i):
-                    total -= given.root[i, k] * x[a, k]
-                x[a, i] = total * given.over_pivots[i]
-            x[a, p] = e / sigma
+            for t in range(r):
+                for i in range(n):
+                    x[a, t, i] = u[first + i, a, t]
+                for i in range(n, width):
+                    x[a, t, i] = 0.0
+            standardize(x[a], given, sigma)
             for b in range(a + 1):
                 total = 0.0
-                for i in range(p + 1):
-                    total += x[a, i] * x[b, i]
+                for t in range(r):
+                    total += inner(x[a, t], x[b, t])
                 out[a, b] -= total
                 if b < a:
                     out[b, a] -= total
@@ -285,6 +295,10 @@ def _inverse_times_parents(
 def _add_inverse(parents: Ints, P: Array, h: Array, Y: Array, transpose: bool) -> None:
     """Y += P h' or P'h' with each level's parent."""
     (L, K, m), n = h.shape, P.shape[1] if not transpose else P.shape[2]
+    if K == 1 and m == 1 and n == 1:
+        for level in range(L):
+            Y[level, 0, 0] += P[parents[level], 0, 0] * h[level, 0, 0]
+        return
     for level in range(L):
         parent = parents[level]
         for b in range(n):
@@ -313,6 +327,10 @@ def _add_pairs(starts: Ints, maps: Ints, P: Array, C: Array, h: Array, YN: Array
 def _add_products(h: Array, Y: Array, out: Array) -> None:
     """out += h Y by level."""
     L, K, m = h.shape
+    if K == 1 and m == 1:
+        for level in range(L):
+            out[level, 0, 0] += h[level, 0, 0] * Y[level, 0, 0]
+        return
     for level in range(L):
         for a in range(K):
             for b in range(K):
@@ -337,12 +355,15 @@ def _add_pair_products(starts: Ints, C: Array, Y: Array, out: Array) -> None:
 def _conditional_to_marginal(G: Array, blocks: Array, out: Array) -> None:
     """blocks = G'(I + blocks)G; out += I less them."""
     L, K = G.shape[0], G.shape[1]
+    if K == 1:
+        total, x, g = 0.0, blocks.reshape(-1), G.reshape(-1)
+        for level in range(L):
+            x[level] = (1.0 + x[level]) * g[level] * g[level]
+            total += 1.0 - x[level]
+        out[0, 0] += total
+        return
     half = np.empty((K, K))
     for level in range(L):
-        if K == 1:
-            blocks[level, 0, 0] = (1.0 + blocks[level, 0, 0]) * G[level, 0, 0] ** 2
-            out[0, 0] += 1.0 - blocks[level, 0, 0]
-            continue
         for a in range(K):
             for b in range(K):
                 total = G[level, a, b]

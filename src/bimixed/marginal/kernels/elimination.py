@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
+from bimixed.marginal.kernels.trailing import factor_trailing, subtract_rows
 
 Ints = NDArray[np.int64]
 
@@ -143,7 +144,7 @@ def eliminate(s: Structure, T: Array) -> tuple[Work, Array, float]:
         for k in range(j + 1, J):
             _update_parents(s, work, j, k, half)
     if len(s.S):
-        log_det += _factor_trailing(s.trailing, s.size, T, work.M, work.half_trailing)
+        log_det += factor_trailing(s.trailing, s.size, T, work.M, work.half_trailing)
     RVR = s.RR.copy()
     _subtract_squares(work.half.reshape((-1, r)), RVR)
     _subtract_squares(work.half_trailing, RVR)
@@ -153,29 +154,34 @@ def eliminate(s: Structure, T: Array) -> tuple[Work, Array, float]:
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _subtract_squares(half: Array, out: Array) -> None:
     """out −= half'half."""
-    r = len(out)
-    for i in range(len(half)):
-        for a in range(r):
-            for b in range(r):
-                out[a, b] -= half[i, a] * half[i, b]
+    n, r = half.shape
+    for a in range(r):
+        for b in range(a + 1):
+            s0 = s1 = s2 = s3 = 0.0  # four sums at a time: one would wait for itself
+            for i in range(0, n - 3, 4):
+                s0 += half[i, a] * half[i, b]
+                s1 += half[i + 1, a] * half[i + 1, b]
+                s2 += half[i + 2, a] * half[i + 2, b]
+                s3 += half[i + 3, a] * half[i + 3, b]
+            for i in range(n - n % 4, n):
+                s0 += half[i, a] * half[i, b]
+            out[a, b] -= (s0 + s1) + (s2 + s3)
+            if b < a:
+                out[b, a] = out[a, b]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _eliminate_levels(T: Array, A: Array, W: Array) -> float:
     """G in place of A, and W = GT', by level; returns log |D|."""
     L, K = A.shape[0], A.shape[1]
+    if K == 1:
+        return _eliminate_scalars(T[0, 0], A.reshape(-1), W.reshape(-1))
     D, G = np.zeros((K, K)), np.zeros((K, K))
     log_det, product = 0.0, 1.0
     for level in range(L):
         if product > LARGE:
             log_det += np.log(product)
             product = 1.0
-        if K == 1:
-            pivot = max(1.0 + A[level, 0, 0] * T[0, 0] * T[0, 0], 1.0)
-            A[level, 0, 0] = 1.0 / np.sqrt(pivot)
-            W[level, 0, 0] = A[level, 0, 0] * T[0, 0]
-            product *= pivot
-            continue
         for a in range(K):
             for b in range(K):
                 total = 0.0
@@ -197,6 +203,27 @@ def _eliminate_levels(T: Array, A: Array, W: Array) -> float:
                 W[level, a, b] = total
                 A[level, a, b] = G[a, b]
     return log_det + np.log(product)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _eliminate_scalars(t: float, A: Array, W: Array) -> float:
+    """The same for one coefficient."""
+    log_det, t2 = 0.0, t * t
+    for level in range(len(A)):
+        W[level] = max(1.0 + A[level] * t2, 1.0)
+    a = b = c = d = 1.0  # four products at a time: one would wait for itself
+    for level in range(0, len(A) - 3, 4):
+        a, b, c, d = a * W[level], b * W[level + 1], c * W[level + 2], d * W[level + 3]
+        if max(a, b, c, d) > LARGE:
+            log_det += np.log(a) + np.log(b) + np.log(c) + np.log(d)
+            a = b = c = d = 1.0
+    log_det += np.log(a) + np.log(b) + np.log(c) + np.log(d)
+    for level in range(len(A) - len(A) % 4, len(A)):
+        log_det += np.log(W[level])
+    for level in range(len(A)):
+        A[level] = 1.0 / np.sqrt(W[level])
+        W[level] = A[level] * t
+    return log_det
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -229,12 +256,18 @@ def _inverse_factor(D: Array, G: Array) -> float:
 def _multiply(W: Array, X: Array) -> None:
     """X = W X by level, in place."""
     L, K, m = X.shape
+    if K == 1:
+        x, w = X.reshape(-1), W.reshape(-1)
+        if m == 1:
+            for level in range(L):
+                x[level] *= w[level]
+            return
+        for i in range(m):
+            for level in range(L):
+                x[level * m + i] *= w[level]
+        return
     column = np.empty(K)
     for level in range(L):
-        if K == 1:
-            for i in range(m):
-                X[level, 0, i] *= W[level, 0, 0]
-            continue
         for i in range(m):
             for a in range(K):
                 column[a] = X[level, a, i]
@@ -285,6 +318,17 @@ def _subtract(parents: Ints, X: Array, Y: Array, out: Array) -> None:
     """out −= X'Y at each level's parent."""
     L, K, m = X.shape
     n = Y.shape[2]
+    if K == 1:
+        for a in range(m):
+            for b in range(n):
+                to, total = parents[0], 0.0
+                for level in range(L):  # one parent's levels mostly follow each other
+                    if parents[level] != to:
+                        out[to, a, b] -= total
+                        to, total = parents[level], 0.0
+                    total += X[level, 0, a] * Y[level, 0, b]
+                out[to, a, b] -= total
+        return
     for level in range(L):
         to = parents[level]
         for a in range(m):
@@ -336,103 +380,3 @@ def _update_trailing(starts: Ints, columns: Ints, C: Array, half: Array, S: Arra
                 if not full:
                     for other in range(first, pair + 1):
                         S[i, columns[other]] -= value * C[a, other]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _factor_trailing(trailing: Ints, size: Ints, T: Array, M: Array, half: Array) -> float:
-    """M = LL' of Λ'SΛ + I from S, and half = L⁻¹Λ'ZR from ZR; returns log |M|."""
-    q = len(M)
-    for i in range(q):
-        for j in range(i + 1, q):
-            M[i, j] = M[j, i]
-    scale_rows(trailing, size, T, M, True)
-    for i in range(q):  # the columns: M is symmetric, so that its rows were ΛS
-        for j in range(i):
-            M[i, j], M[j, i] = M[j, i], M[i, j]
-    scale_rows(trailing, size, T, M, True)
-    for i in range(q):
-        M[i, i] += 1.0
-    scale_rows(trailing, size, T, half, True)
-    log_det, column = 0.0, np.empty(q)
-    for k in range(q):  # by rows of the upper factor, whose numbers stand one after the other
-        for i in range(k):
-            column[i] = M[i, k]
-        subtract_rows(M, k, k, q - k, column, M, 0, k, k)
-        pivot = max(M[k, k], 1.0)  # M ⪰ I: rounding can't take a pivot below 1
-        log_det += np.log(pivot)
-        over = 1.0 / np.sqrt(pivot)
-        for i in range(k + 1, q):
-            M[k, i] *= over
-        M[k, k] = np.sqrt(pivot)
-    for i in range(q):
-        for j in range(i):
-            M[i, j] = M[j, i]
-    solve_lower(M, half)
-    return log_det
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def subtract_rows(
-    X: Array, i: int, x: int, n: int, a: Array, Y: Array, first: int, last: int, y: int
-) -> None:
-    """X[i, x:x + n] −= Σ over j from first to last of a[j] · Y[j, y:y + n].
-
-    Four rows at a time, so that X is read and written a quarter as often; no slices, whose making takes long.
-    """
-    j = first
-    while j + 4 <= last:
-        a0, a1, a2, a3 = a[j], a[j + 1], a[j + 2], a[j + 3]
-        for t in range(n):
-            X[i, x + t] -= (a0 * Y[j, y + t] + a1 * Y[j + 1, y + t]) + (
-                a2 * Y[j + 2, y + t] + a3 * Y[j + 3, y + t]
-            )
-        j += 4
-    while j < last:
-        for t in range(n):
-            X[i, x + t] -= a[j] * Y[j, y + t]
-        j += 1
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def scale_rows(trailing: Ints, size: Ints, T: Array, X: Array, transpose: bool) -> None:
-    """X = Λ'X or ΛX in place, X (q, ·)."""
-    for f in range(len(trailing)):
-        place, start = trailing[f, 0], trailing[f, 1]
-        K = size[place]
-        column = np.zeros(K)
-        for level in range(trailing[f, 2]):
-            at = start + level * K
-            if K == 1:
-                for t in range(X.shape[1]):
-                    X[at, t] *= T[place, 0, 0]
-                continue
-            for t in range(X.shape[1]):
-                for a in range(K):
-                    column[a] = X[at + a, t]
-                for a in range(K):
-                    total = 0.0
-                    for b in range(K):
-                        total += (T[place, b, a] if transpose else T[place, a, b]) * column[b]
-                    X[at + a, t] = total
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def solve_lower(L: Array, X: Array) -> None:
-    """X = L⁻¹X in place."""
-    for i in range(len(L)):
-        for j in range(i):
-            for t in range(X.shape[1]):
-                X[i, t] -= L[i, j] * X[j, t]
-        for t in range(X.shape[1]):
-            X[i, t] /= L[i, i]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def solve_upper(L: Array, X: Array) -> None:
-    """X = L'⁻¹X in place."""
-    for i in range(len(L) - 1, -1, -1):
-        for t in range(X.shape[1]):
-            X[i, t] /= L[i, i]
-        for j in range(i):
-            for t in range(X.shape[1]):
-                X[j, t] -= L[i, j] * X[i, t]

@@ -14,8 +14,8 @@ from bimixed.marginal.kernels.parameters import Parameters
 
 Ints = NDArray[np.int64]
 
-HEADER = 4
-"""Numbers that describe an array in the head of a buffer: first place and up to three sizes."""
+HEADER = 5
+"""Numbers that describe an array in the head of a buffer: first place and up to four sizes."""
 NUMBER, POINTER, VOID = types.uint64, types.CPointer(types.double), types.voidptr
 LOGP = types.int64(NUMBER, POINTER, POINTER, POINTER, VOID)
 EXPAND = types.int64(NUMBER, NUMBER, POINTER, POINTER, VOID)
@@ -56,6 +56,14 @@ def three(buffer: Any, head: Ints, i: int) -> Any:
     """Array i of a buffer, with three axes."""
     at, m, n, o = head[1 + HEADER * i], head[2 + HEADER * i], head[3 + HEADER * i], head[4 + HEADER * i]
     return buffer[at : at + m * n * o].reshape((m, n, o))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def four(buffer: Any, head: Ints, i: int) -> Any:
+    """Array i of a buffer, with four axes."""
+    at = head[1 + HEADER * i]
+    k, m, n, o = head[2 + HEADER * i], head[3 + HEADER * i], head[4 + HEADER * i], head[5 + HEADER * i]
+    return buffer[at : at + k * m * n * o].reshape((k, m, n, o))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -5,7 +5,7 @@ import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.marginal.kernels.density import FAILED, at_coordinates, at_whitened, whitened_slope
-from bimixed.marginal.kernels.entry import LOGP, fixed_and_parameters, status, three, two
+from bimixed.marginal.kernels.entry import LOGP, fixed_and_parameters, four, status, two
 from bimixed.marginal.kernels.given import Fixed, draw_gamma, given_variances
 from bimixed.marginal.kernels.one_factor import OneFactor, add_scores, draw, eliminate
 from bimixed.marginal.kernels.parameters import Parameters
@@ -16,7 +16,7 @@ def logp(dim, at, slope, value, buffer):  # type: ignore[no-untyped-def]
     """Log-density and slope in w; 0 where both are finite."""
     length = numba.carray(buffer, (1,), np.int64)[0]
     x, n = numba.carray(buffer, (length,), np.float64), numba.carray(buffer, (length,), np.int64)
-    s = OneFactor(three(x, n, 0), three(x, n, 1), two(x, n, 2))
+    s = OneFactor(four(x, n, 0), four(x, n, 1), two(x, n, 2))
     f, p = fixed_and_parameters(x, n, 3)
     w, out, result = numba.carray(at, (dim,)), numba.carray(slope, (dim,)), numba.carray(value, (1,))
     here = at_whitened(p, w)
