@@ -51,7 +51,7 @@ POSTERIOR_TOOLS = {
     "posterior-sleepstudy": ("bimixed_nuts", "bimixed_importance", "bambi_nutpie"),
     "posterior-nested": ("bimixed_nuts", "bambi_nutpie"),
     "posterior-crossed": ("bimixed_nuts", "bambi_nutpie"),
-    "posterior-insteval": ("bimixed_nuts", "bimixed_importance"),
+    "posterior-insteval": ("bimixed_importance",),
     "posterior-short": ("bimixed_nuts",),
     "posterior-long": ("bimixed_nuts",),
 }
