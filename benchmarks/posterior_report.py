@@ -15,8 +15,8 @@ RHAT, ESS = 1.01, 400.0
 """Beyond these a posterior isn't called converged."""
 TEXT = """Measured {when}, {versions}; it took {wall}. {quiet}
 
-4 chains of 1,000 draws after 1,000 of warm-up on all cores (importance sampling: 4,000 independent draws, of InstEval 1,000),
-each tool with its default priors. bambi has no correlated random effects: where a formula asks for a
+4 chains of 1,000 draws after 1,000 of warm-up on all cores (importance sampling: 4,000 independent draws,
+of InstEval 1,000), each tool with its default priors. bambi has no correlated random effects: where a formula asks for a
 correlation it samples the smaller model without. A call goes from the data frame to draws of every
 parameter and random effect: model, compilation, sampling. Seconds are medians of the calls after the first
 in a process; a fresh process is timed from its start to its first posterior, imports included and making

@@ -51,6 +51,7 @@ LAYERS = [
     "verdicts",
     "compare",
     "prior_check",
+    "inference",
     "plots",
     "__init__",
     "demo",
