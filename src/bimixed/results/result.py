@@ -12,7 +12,7 @@ from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
-from bimixed.results.inferring import Inferring
+from bimixed.results.diagnosing import Diagnosing
 from bimixed.results.loo import LeftOut, leave_one_out
 from bimixed.results.predictive import predictive_tree
 from bimixed.results.records import Diagnostics, Estimates, Likelihood, Refitter
@@ -28,7 +28,7 @@ from bimixed.vocabulary import refuse_foreign_predict, result_hint
 
 
 @dataclass(frozen=True, repr=False)
-class MixedModelResult(Inferring):
+class MixedModelResult(Diagnosing):
     """A fitted linear mixed model, the same type for every method.
 
     Made by :meth:`bimixed.ModelSpec.fit`. Estimates are maximum likelihood or REML estimates for the

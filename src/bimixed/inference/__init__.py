@@ -1,0 +1,1 @@
+"""Functions of a result, a method each: tests, intervals, diagnostics."""
