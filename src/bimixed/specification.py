@@ -8,6 +8,7 @@ import pandas as pd
 
 from bimixed.description import Description, describe
 from bimixed.design import Design, notices
+from bimixed.design.frame import column_names, to_pandas
 from bimixed.equation import equation
 from bimixed.formula import RandomTerm
 from bimixed.prior_draws import sample_prior
@@ -91,6 +92,13 @@ class Specification(metaclass=_Named):
     def random(self) -> tuple[RandomTerm, ...]:
         """The random-effects terms."""
         return self.design.formula.random
+
+    def data_column(self, name: str) -> pd.Series | None:
+        """A column of the data, in the rows used; None where the data have none of this name."""
+        data = None if self._recipe is None else self._recipe.get("data")
+        if data is None or name not in column_names(data):
+            return None
+        return to_pandas(data, [name])[name][self.design.frame.kept]
 
     def describe(self) -> Description:
         """Table of the terms, rows used and left out, and what was noticed; ``print(spec)`` shows it."""

@@ -1,8 +1,8 @@
 """Intraclass correlations and R²: which part of the variance is whose.
 
-The variance of a row of the data, on average over the rows, is that of the fixed part (the variance of Xβ
-between the rows, with n − 1), of the random effects (the mean of z'Σz, Σ their covariance) and of the residual
-(the mean of σ²/w). Nakagawa, Johnson and Schielzeth (2017); slopes by Johnson (2014).
+The variance of a row, averaged over the rows, is that of the fixed part (the variance of Xβ between the rows,
+with n − 1), of the random effects (the mean of z'Σz, Σ their covariance) and of the residual (the mean of
+σ²/w). Nakagawa, Johnson and Schielzeth (2017); slopes by Johnson (2014).
 """
 
 from collections.abc import Mapping

@@ -36,7 +36,7 @@ def average_information(
         Not in the entries of θ but in those of H at the same places, one off the diagonal with its mirror.
     """
     m = len(slopes.theta)
-    by_place = _moves(cp, at, slopes, m, of_H)
+    by_place = moves(cp, at, slopes, m, of_H)
     chain, trailing = cross_times(cp, by_place)
     solution = at.factorization.solve(chain, trailing)
     products = np.zeros((m, m))
@@ -60,7 +60,7 @@ def average_information(
     return 0.5 * (hessian + hessian.T)
 
 
-def _moves(cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, of_H: bool) -> list[Array]:
+def moves(cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, of_H: bool) -> list[Array]:
     """c_k with w_k = Z c_k: (∂H/∂parameter_k) Z'P y, (L, K, m) by place of the factor."""
     blocks, start = [], 0
     for place, template in enumerate(cp.templates):

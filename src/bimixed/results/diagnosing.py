@@ -1,12 +1,13 @@
 """What a result says about variance explained, single rows and groups; done in `inference/`."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from bimixed.results.inferring import Inferring
 
 if TYPE_CHECKING:
+    from bimixed.inference.conditional_aic import ConditionalAic
     from bimixed.results.result import MixedModelResult
 
 
@@ -90,3 +91,98 @@ class Diagnosing(Inferring):
         from bimixed.inference.variance_shares import r2
 
         return r2(self._whole, level)
+
+    @property
+    def caic(self) -> float:
+        """Conditional AIC, with the estimation of the variances counted: ``conditional_aic().caic``."""
+        return self.conditional_aic().caic
+
+    def conditional_aic(self) -> "ConditionalAic":
+        """Akaike's criterion for predictions of the groups at hand, given their random effects.
+
+        −2 log p(y | β̂, b̂, σ̂) + 2 df with df = Σ ∂ŷ_i/∂y_i + 1: the trace of the hat matrix (Vaida and
+        Blanchard 2005), what ŷ changes with the estimated variances (Greven and Kneib 2010), and 1 for σ.
+        ``aic`` is the one for new groups.
+
+        Returns
+        -------
+        ConditionalAic
+            ``caic``, ``loglik`` (conditional), ``df``, and ``df_given_variances``, without the second part.
+
+        Raises
+        ------
+        UnavailableError
+            For draws; compare ``loo()``.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit("ml")
+        >>> found = fit.conditional_aic()
+        >>> round(found.caic, 2), round(found.df_given_variances, 2), round(found.df, 2)
+        (1767.01, 18.83, 18.97)
+        """
+        from bimixed.inference.conditional_aic import conditional_aic
+
+        return conditional_aic(self._whole)
+
+    @property
+    def leverage(self) -> pd.DataFrame:
+        """Leverage of each row: what a unit of its response adds to its fitted value, given the variances.
+
+        Columns ``leverage`` (the diagonal of the hat matrix of ŷ, random effects included), ``fixed`` (its
+        part that goes through the fixed effects, which adds up to their number) and ``random`` (the rest);
+        index of the rows used. Likelihood fits only.
+        """
+        from bimixed.inference.influence import leverage
+
+        return leverage(self._whole)
+
+    def influence(self, group: Any = None) -> pd.DataFrame:
+        """What the fixed effects owe to single rows, or to the rows of a group, without refitting.
+
+        Rows are left out with the variance parameters (relative to σ²) as estimated from all of them; for
+        these everything is exact.
+
+        Parameters
+        ----------
+        group : str or (nobs,) array, optional
+            Leave out the rows of one of its levels at a time: a grouping factor of the model, a column of the
+            data, or a label for each row used. Default: single rows. Crossed groups take a solve for each row
+            or each effect that a level has to do with, whichever are fewer.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index of the rows used, or of the group's levels.
+
+            - ``n_rows``: rows of the level (groups only).
+            - ``cooks_distance``: (β̂ − β̂_(S))' Var(β̂)⁻¹ (β̂ − β̂_(S)) / p (Cook 1977).
+            - ``leverage``: as :attr:`leverage`; for groups the mean of the rows (Demidenko and Stukel 2005).
+            - ``sigma``: residual sd without these rows.
+            - ``dfbeta[<coefficient>]``: estimate less that without these rows.
+            - ``dfbetas[<coefficient>]``: the same in standard errors of the fit without these rows.
+
+            NaN where the other rows don't determine a fixed effect. Coefficients of a factor with hundreds of
+            levels are left out, of Cook's distance too.
+
+        Raises
+        ------
+        UnavailableError
+            For draws; look at ``loo()``. For models without fixed effects.
+        DataError
+            If ``group`` is neither a group of the model nor a column of its data.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> fit.influence("Subject")["cooks_distance"].nlargest(2).round(3)
+        Subject
+        309    0.149
+        335    0.129
+        Name: cooks_distance, dtype: float64
+        """
+        from bimixed.inference.influence import influence
+
+        return influence(self._whole, group)
