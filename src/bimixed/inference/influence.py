@@ -6,9 +6,8 @@ Leaving out rows S is the same as a parameter of its own for each of them, so th
     β̂ − β̂_(S) = (X'V⁻¹X)⁻¹ X'V⁻¹E_S (P_SS)⁻¹ (P y)_S,   r²_(S) = r² − (P y)_S'(P_SS)⁻¹(P y)_S
 
 is exact for given θ (E_S: columns of the identity). P_SS = I − K with K = A_S M⁻¹ A_S' of Henderson's
-equations, A_S = [X_S Z_S]; where S has more rows than A_S has columns, a basis of the columns stands for the
-rows. Groups that hold every random effect's level as a whole need no P_SS: their parts of X'V⁻¹X and X'V⁻¹y
-are subtracted.
+equations, A_S = [X_S Z_S]; where S has more rows than A_S has columns, the same is written in these. Groups
+that hold every random effect's level as a whole need no P_SS: their parts of X'V⁻¹X and X'V⁻¹y are subtracted.
 """
 
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed import dense
@@ -172,42 +172,60 @@ class _WholeLevels:
 
 
 class _AnyRows:
-    """Rows whose levels other rows may have, too."""
+    """Rows whose levels other rows may have, too: by rows or by the columns that they touch, the fewer."""
 
     def __init__(self, rows: RowProjections):
         self.rows = rows
-        self.fact = rows.full[0].factorization
+        self.fact, B = rows.full[0].factorization, rows.full[0].B
         self.VQ, self.r2 = rows.scaled(rows.VQ), _r2(rows)
+        of_effects = {place: -own[:, :, :-1].reshape(-1, rows.cp.p) for place, own in enumerate(B)}
+        self.columns = {place: rows.scaled(own) for place, own in of_effects.items()}
+        self.fixed = rows.scaled(np.eye(rows.cp.p))
 
     def __call__(self, members: Ints) -> Left | None:
-        score, half = self.rows.score[members], self.VQ[:, members]
         Z = {place: M[members] for place, M in self.rows.matrices.items()}
-        basis = self._basis(members, Z)
-        beyond = 0.0
-        if basis is None:
-            Zt = {place: M.T.toarray() for place, M in Z.items()}
-        else:
-            Zt = {place: M.T @ basis for place, M in Z.items()}
-            squares = float(score @ score)
-            score, half = basis.T @ score, half @ basis
-            beyond = squares - float(score @ score)
-        values, vectors = np.linalg.eigh(np.eye(len(score)) - dense.gram(half) - self._unknown(Zt))
-        if values[0] < NOTHING_LEFT:
-            return None
-        direct, spread = vectors.T @ score, half @ vectors
-        cov = np.eye(len(half)) + (spread / values) @ spread.T
-        return Left(spread @ (direct / values), cov, self.r2 - beyond - float(direct @ (direct / values)))
-
-    def _basis(self, members: Ints, Z: dict[int, Any]) -> Array | None:
-        """Orthonormal columns that span those of the rows' design, where these are fewer than the rows."""
         touched = {place: np.unique(M.indices) for place, M in Z.items()}
         if len(members) <= self.rows.cp.p + sum(map(len, touched.values())):
+            return self._by_rows(members, Z)
+        return self._by_columns(members, Z, touched)
+
+    def _by_rows(self, members: Ints, Z: dict[int, sp.csr_array]) -> Left | None:
+        score, half = self.rows.score[members], self.VQ[:, members]
+        K = dense.gram(half) + self._unknown({place: M.T.toarray() for place, M in Z.items()})
+        try:
+            root = dense.cholesky(np.eye(len(score)) - K)
+        except np.linalg.LinAlgError:
             return None
-        columns = [self.rows.Q[members], *(Z[place][:, own].toarray() for place, own in touched.items())]
-        return np.linalg.qr(np.hstack(columns))[0]
+        if np.diag(root).min() ** 2 < NOTHING_LEFT:
+            return None
+        direct, spread = dense.solve_lower(root, score), dense.solve_lower(root, half.T)
+        cov = np.eye(len(half)) + dense.gram(spread)
+        return Left(spread.T @ direct, cov, self.r2 - float(direct @ direct))
+
+    def _by_columns(self, members: Ints, Z: dict[int, sp.csr_array], touched: dict[int, Ints]) -> Left | None:
+        """(I − A G A')⁻¹ = I + A G (I − D G)⁻¹A' with D = A'A and G the columns' own part of M⁻¹."""
+        from scipy.linalg import lu_factor, lu_solve
+        from scipy.linalg.lapack import dgecon
+
+        score, p = self.rows.score[members], self.rows.cp.p
+        own = [M[:, touched[place]] for place, M in Z.items()]
+        A = sp.csr_array(sp.hstack([sp.csr_array(self.rows.Q[members]), *own]))
+        half = np.hstack([self.fixed, *(self.columns[place][:, cols] for place, cols in touched.items())])
+        G = dense.gram(half)
+        G[p:, p:] += self._unknown(_unit_columns(touched, {place: M.shape[1] for place, M in Z.items()}))
+        D, a = (A.T @ A).toarray(), A.T @ score
+        M = np.eye(len(D)) - dense.product(D, G)
+        with dense.threads_for(len(M)):
+            norm, factor = np.abs(M).sum(axis=0).max(), lu_factor(M, check_finite=False)
+            if dgecon(factor[0], norm)[0] < NOTHING_LEFT:
+                return None
+            found = lu_solve(factor, np.column_stack([a, D @ half.T]), check_finite=False)
+        direct, spread = found[:, 0], half @ found[:, 1:]
+        cov = np.eye(p) + 0.5 * (spread + spread.T)
+        return Left(half @ direct, cov, self.r2 - float(score @ score) - float(a @ (G @ direct)))
 
     def _unknown(self, Zt: dict[int, Array]) -> Array:
-        """z'Pz of the rows with each other, P the covariance of the effects given the fixed ones."""
+        """z'Pz of columns z with each other, P the covariance of the effects given the fixed ones."""
         cp = self.fact.cp
         width = next(iter(Zt.values())).shape[1]
         chain = [Zt[f.place].reshape(f.n_levels, f.template.size, width) for f in cp.chain]
@@ -215,3 +233,13 @@ class _AnyRows:
         for t in cp.trailing:
             trailing[t.columns] = Zt[t.place]
         return self.fact.solve(chain, trailing).quadratic
+
+
+def _unit_columns(touched: dict[int, Ints], sizes: dict[int, int]) -> dict[int, Array]:
+    """Columns of the identity for the touched effects, by place."""
+    width, start, units = sum(map(len, touched.values())), 0, {}
+    for place, effects in touched.items():
+        units[place] = np.zeros((sizes[place], width))
+        units[place][effects, start + np.arange(len(effects))] = 1.0
+        start += len(effects)
+    return units
