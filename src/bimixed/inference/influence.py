@@ -7,7 +7,8 @@ Leaving out rows S is the same as a parameter of its own for each of them, so th
 
 is exact for given θ (E_S: columns of the identity). P_SS = I − K with K = A_S M⁻¹ A_S' of Henderson's
 equations, A_S = [X_S Z_S]; where S has more rows than A_S has columns, the same is written in these. Groups
-that hold every random effect's level as a whole need no P_SS: their parts of X'V⁻¹X and X'V⁻¹y are subtracted.
+that hold every random effect's level as a whole need no P_SS: their parts of X'V⁻¹X and X'V⁻¹y are
+subtracted.
 """
 
 from collections.abc import Callable

@@ -186,3 +186,81 @@ class Diagnosing(Inferring):
         from bimixed.inference.influence import influence
 
         return influence(self._whole, group)
+
+    def vcov_robust(self, cluster: Any = None, kind: str = "CR2") -> pd.DataFrame:
+        """Cluster-robust (sandwich) covariance of the fixed effects, as R's clubSandwich has it.
+
+        It holds though the covariance within clusters is another than modelled; the estimates stay those of
+        the model.
+
+        Parameters
+        ----------
+        cluster : str or (nobs,) array, optional
+            Independent units: a group of the model, a column of the data, or a label for each row used.
+            Each level of every group belongs to one of them. Default: the group that the others are nested
+            in.
+        kind : {"CR2", "CR1", "CR1S", "CR0"}
+            CR0 is the plain sandwich (Liang and Zeger 1986), too small for few clusters; CR1 and CR1S
+            multiply it by m/(m − 1) and m(n − 1)/((m − 1)(n − p)), m clusters and n rows; CR2 is unbiased
+            where the model holds (Bell and McCaffrey 2002; Pustejovsky and Tipton 2018). CR2 makes a matrix
+            of the rows of one cluster at a time.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vcov``.
+
+        Raises
+        ------
+        DataError
+            Where clusters cut through a level of a group, there is one cluster only, or ``kind`` is unknown.
+        UnavailableError
+            For draws, and models without fixed effects or with a fixed factor of very many levels.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> fit.vcov_robust().round(2)
+                     Intercept  Days
+        coefficient
+        Intercept        46.57 -1.45
+        Days             -1.45  2.39
+        """
+        from bimixed.inference.robust import vcov_robust
+
+        return vcov_robust(self._whole, cluster, kind)
+
+    def coef_table_robust(self, cluster: Any = None, kind: str = "CR2", level: float = 0.95) -> pd.DataFrame:
+        """Fixed effects with cluster-robust standard errors, t tests and limits.
+
+        Parameters
+        ----------
+        cluster, kind
+            As :meth:`vcov_robust`.
+        level : float
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns of :meth:`coef_table`. ``df``: Satterthwaite's for CR2, under the fitted model
+            (Pustejovsky and Tipton 2018), the number of clusters less 1 for the others.
+
+        Raises
+        ------
+        DataError, UnavailableError
+            As :meth:`vcov_robust`.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> fit.coef_table_robust()[["estimate", "std_error", "df"]].round(2)
+                     estimate  std_error    df
+        coefficient
+        Intercept      251.41       6.82  17.0
+        Days            10.47       1.55  17.0
+        """
+        from bimixed.inference.robust import coef_table_robust
+
+        return coef_table_robust(self._whole, cluster, kind, level)
