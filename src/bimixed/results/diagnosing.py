@@ -264,3 +264,48 @@ class Diagnosing(Inferring):
         from bimixed.inference.robust import coef_table_robust
 
         return coef_table_robust(self._whole, cluster, kind, level)
+
+    def residuals_scaled(
+        self, n: int = 1000, random_seed: int | None = None, random: str = "new"
+    ) -> pd.Series:
+        """Residuals by simulation: the place of each response among those that the model makes.
+
+        Uniform in [0, 1] where the model holds, whatever the weights and groups: look at their histogram, and
+        plot them against fitted values, covariates and groups. Likelihood fits simulate from the estimates,
+        draws from the posterior (their parameters have seen the response, so that the residuals are a little
+        too central where there are few rows per parameter).
+
+        Parameters
+        ----------
+        n : int
+            Simulated responses; for draws at most as many as there are.
+        random_seed : int, optional
+        random : {"new", "conditional"}
+            Random effects drawn anew, which tests them too; residuals of one level then depend on each other
+            (each is uniform, but they tend to be high or low together). Or those of the fit, for the residual
+            distribution alone.
+
+        Returns
+        -------
+        pandas.Series
+            On the index of the rows used: ranks among n + 1, made continuous by uniform numbers (Dunn and
+            Smyth 1996).
+
+        Raises
+        ------
+        DataError, FitError
+            For an unknown ``random``, an impossible ``n`` or ``random_seed``.
+        UnavailableError
+            Where a variance isn't identified, for new random effects.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> scaled = fit.residuals_scaled(random_seed=1)
+        >>> bool(scaled.between(0, 1).all()), bool(abs(scaled.mean() - 0.5) < 0.1)
+        (True, True)
+        """
+        from bimixed.inference.scaled_residuals import residuals_scaled
+
+        return residuals_scaled(self._whole, n, random_seed, random)
