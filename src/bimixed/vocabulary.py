@@ -338,6 +338,12 @@ RESULT_NAMES = {
     "isSingular": "diagnostics.singular",
     "AIC": "aic",
     "BIC": "bic",
+    "cAIC": "caic",
+    **dict.fromkeys(("rsquared", "r_squared", "r2_nakagawa"), "r2()"),
+    **dict.fromkeys(("hatvalues", "hat_matrix_diag"), "leverage['leverage']"),
+    **dict.fromkeys(("cooks_distance", "cooksd"), "influence()['cooks_distance']"),
+    **dict.fromkeys(("get_influence", "dfbeta", "dfbetas"), "influence()"),
+    **dict.fromkeys(("vcovCR", "vcov_cluster", "get_robustcov_results"), "vcov_robust()"),
     "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
     **dict.fromkeys(
         ("bootstrap", "bootMer"),

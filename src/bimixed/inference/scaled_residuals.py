@@ -1,7 +1,7 @@
 """Residuals on the scale of probabilities: the place of each response among simulated ones.
 
-Where the model holds, a response and n simulated ones are exchangeable, so that its rank, made continuous by a
-uniform number, is uniform in [0, 1] (Dunn and Smyth 1996; R's DHARMa does the same).
+Where the model holds, a response and n simulated ones are exchangeable, so that its rank, made continuous by
+a uniform number, is uniform in [0, 1] (Dunn and Smyth 1996; R's DHARMa does the same).
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def _parameters(fit: MixedModelResult, n: int, random: str) -> tuple[Draws, Ints
     unknown = [key for key, cov in estimates.random_cov.items() if np.isnan(cov).any()]
     if unknown and random == "new":
         raise UnavailableError(
-            f"The variances of {unknown[0]!r} are not identified (see fit.diagnostics), so that no new levels "
+            f"Variances of {unknown[0]!r} are not identified (see fit.diagnostics), so that no new levels "
             "can be simulated; use random='conditional', or leave these random effects out."
         )
     one = make_draws(
