@@ -7,6 +7,7 @@ from drawn import dyestuff, importance_fit
 from scipy.stats import norm
 
 import bimixed as bm
+from bimixed.design import wide as wide_columns
 
 CASES = [
     ("y ~ x + (x | j) + (1 | i)", "ml"),  # singular: a correlation of −1
@@ -60,6 +61,19 @@ def test_a_refit_uses_its_own_response():
     y = spec.design.y[::-1].copy()
     again = bm.ModelSpec("y ~ x + (1 | i)", table().assign(y=y)).fit()
     assert spec.fit().refit(y).caic == pytest.approx(again.caic, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_fixed_factors_of_many_levels(monkeypatch, method):
+    rows = table().assign(f=lambda t: np.arange(len(t)) % 15)
+    spec = bm.ModelSpec("y ~ x + C(f) + (x | i)", rows, weights="w")
+    plain = spec.fit(method).conditional_aic()
+    monkeypatch.setattr(wide_columns, "LARGE", 1)
+    monkeypatch.setattr(wide_columns, "FEWEST", 10)
+    absorbed = bm.ModelSpec("y ~ x + C(f) + (x | i)", rows, weights="w").fit(method)
+    assert absorbed.design.wide is not None
+    assert absorbed.conditional_aic().caic == pytest.approx(plain.caic, rel=1e-6)
+    assert absorbed.conditional_aic().df == pytest.approx(plain.df, rel=1e-6)
 
 
 def test_draws_are_referred_to_loo():

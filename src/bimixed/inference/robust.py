@@ -9,9 +9,11 @@ With C = (X'V⁻¹X)⁻¹ of the fitted model and e the residuals y − Xβ̂ of
 Tipton 2018, working model and weights those of the fit): A_g = D_g'B_g^(−½)D_g with V_g = D_g'D_g and
 B_g = D_g(V_g − X_gCX_g')D_g', the root that of Moore and Penrose. Clusters hold every random effect's level
 as a whole, so that V is block-diagonal. CR0 and CR1 need p numbers of each row, CR2 the matrices of one
-cluster at a time. Rows carry the roots of their weights, fixed effects stand in the orthogonal basis.
+cluster at a time. Rows carry the roots of their weights but for A_g, which depends on them, and fixed effects
+stand in the orthogonal basis.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -76,11 +78,9 @@ class Clusters:
         """
         m, p = self.n, self.rows.cp.p
         scores, links, squares = np.empty((m, p)), np.empty((m, p, p)), np.empty((m, p))
-        weights = self.rows.preparation.fixed.root  # A_g is that of rows without them
         for g, members in enumerate(self.groups.rows()):
-            root = np.ones(len(members)) if weights is None else weights[members]
-            X, e = self.Q[:, members].T / root[:, None], self.rows.marginal[members] / root
-            L = np.linalg.cholesky(self._covariance(members) / np.outer(root, root))
+            X, e, V = self._block(members)
+            L = np.linalg.cholesky(V)
             unexplained = L.T @ L
             half = L.T @ X
             values, vectors = np.linalg.eigh(unexplained @ unexplained.T - half @ half.T)
@@ -92,17 +92,31 @@ class Clusters:
             links[g], squares[g] = X.T @ t, np.sum((L.T @ t) ** 2, axis=0)
         return scores, links, squares
 
-    def _covariance(self, members: Ints) -> Array:
-        """V_g of rows with the roots of their weights, in units of σ²."""
-        V = np.eye(len(members))
+    def _block(self, members: Ints) -> tuple[Array, Array, Array]:
+        """X_g (·, p), e_g and V_g in units of σ², of rows without weights.
+
+        Without weights V_g is the identity but for the columns of Z_g: where these and X_g are fewer than the
+        rows, all three stand in a basis of them.
+        """
+        X, e, root = self.Q[:, members].T, self.rows.marginal[members], self.rows.preparation.fixed.root
+        half = np.hstack([X[:, :0], *self._halves(members)])
+        if root is None and half.shape[1] + X.shape[1] < len(members):
+            basis = np.linalg.qr(np.hstack([half, X]))[0]
+            X, e, half = basis.T @ X, basis.T @ e, basis.T @ half
+        V = np.eye(len(half)) + half @ half.T
+        if root is None:
+            return X, e, V
+        own = root[members]
+        return X / own[:, None], e / own, V / np.outer(own, own)
+
+    def _halves(self, members: Ints) -> Iterator[Array]:
+        """Z_g T of the levels of each factor."""
         for Z, T in zip(self.rows.matrices.values(), self.rows.full[0].factorization.T, strict=True):
-            own = Z[members]
-            K, levels = len(T), np.unique(own.indices // len(T))
+            own, K = Z[members], len(T)
+            levels = np.unique(own.indices // K)
             columns = (levels[:, None] * K + np.arange(K)).ravel()
-            half = own[:, columns].toarray().reshape(len(members), len(levels), K) @ T
-            half = half.reshape(len(members), -1)
-            V += half @ half.T
-        return V
+            by_level = own[:, columns].toarray().reshape(len(members), len(levels), K)
+            yield (by_level @ T).reshape(len(members), -1)
 
     def df(self) -> Array:
         """Satterthwaite's degrees of freedom under the fitted model, (p,): CR2 as a quadratic form in y."""
