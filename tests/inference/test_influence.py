@@ -112,16 +112,40 @@ def test_without_variance_between_groups_it_is_that_of_least_squares():
     np.testing.assert_allclose(fit.influence()["cooks_distance"], cook, rtol=1e-6)
 
 
-def test_distances_are_close_to_those_of_full_refits():
-    sleep = bm.load_dataset("sleepstudy")
-    fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", sleep).fit()
-    vcov, beta = fit.vcov.to_numpy(), fit.fixef["estimate"]
-    refitted = {}
-    for subject in sleep["Subject"].unique():
-        other = fit.spec.update(data=sleep[sleep["Subject"] != subject]).fit().fixef["estimate"]
-        refitted[subject] = (beta - other) @ np.linalg.solve(vcov, beta - other) / 2
-    quick = fit.influence("Subject")["cooks_distance"]
-    assert np.corrcoef(quick, pd.Series(refitted)[quick.index])[0, 1] > 0.95
+def refitted(fit, rows, group):
+    """Cook's distance, σ and DFBETAS by full refits."""
+    beta, vcov, found = fit.fixef["estimate"], fit.vcov.to_numpy(), {}
+    for label in np.unique(rows[group]):
+        keep = rows[group] != label
+        other = bm.ModelSpec(fit.formula, rows[keep], weights="w", offset="o").fit(fit.method)
+        change = beta - other.fixef["estimate"]
+        cook = change @ np.linalg.solve(vcov, change) / len(beta)
+        found[label] = [cook, other.sigma, *(change / other.fixef["std_error"])]
+    return np.array(list(found.values()))
+
+
+@pytest.mark.parametrize(
+    ("formula", "group", "method"),
+    [
+        ("y ~ x + (x | i)", "i", "reml"),
+        ("y ~ x + (x | i)", "i", "ml"),
+        ("y ~ x + z + (1 | i) + (1 | j)", "j", "reml"),
+    ],
+)
+def test_full_refits_are_near_and_nearer_after_a_newton_step(formula, group, method):
+    rng = np.random.default_rng(5)
+    rows = data(4, 240).assign(i=rng.integers(0, 24, 240), j=rng.integers(0, 16, 240))
+    rows["y"] += rng.normal(size=24)[rows["i"]] + (1 + 0.5 * rng.normal(size=24)[rows["i"]]) * rows["x"]
+    rows["y"] += rng.normal(size=16)[rows["j"]]
+    fit = bm.ModelSpec(formula, rows, weights="w", offset="o").fit(method)
+    assert fit.diagnostics.ok
+    full = refitted(fit, rows, group)
+    columns = ["cooks_distance", "sigma", *(f"dfbetas[{name}]" for name in fit.design.names)]
+    fixed = fit.influence(group)[columns].to_numpy()
+    newton = fit.influence(group, variances="newton")[columns].to_numpy()
+    assert np.corrcoef(fixed[:, 0], full[:, 0])[0, 1] > 0.95
+    assert np.corrcoef(newton[:, 0], full[:, 0])[0, 1] > 0.99
+    assert np.all(np.abs(newton - full).mean(axis=0) < 0.5 * np.abs(fixed - full).mean(axis=0))
 
 
 def test_what_only_these_rows_determine_is_nan():
@@ -137,8 +161,10 @@ def test_what_only_these_rows_determine_is_nan():
     found = fit.influence("i").drop(columns=["n_rows", "leverage"])
     assert found.loc[0].isna().all()
     assert found.drop(index=0).notna().all(axis=None)
-    found = bm.ModelSpec("y ~ x + first + (1 | i) + (1 | j)", rows).fit().influence("i")
-    assert found.loc[0].drop(["n_rows", "leverage"]).isna().all()
+    fit = bm.ModelSpec("y ~ x + first + (1 | i) + (1 | j)", rows).fit()
+    for variances in ("fixed", "newton"):
+        found = fit.influence("i", variances=variances)
+        assert found.loc[0].drop(["n_rows", "leverage"]).isna().all()
 
 
 def test_a_dropped_column_has_no_entry():
@@ -198,6 +224,10 @@ def test_bad_requests():
         fit.influence(np.arange(5))
     with pytest.raises(bm.DataError, match="index of group"):
         fit.influence(table()["c"].iloc[::-1])
+    with pytest.raises(bm.DataError, match="fixed, newton"):
+        fit.influence("i", variances="refit")
+    with pytest.raises(bm.DataError, match="is for groups"):
+        fit.influence(variances="newton")
     with pytest.raises(bm.UnavailableError, match="no fixed effects"):
         bm.ModelSpec("y ~ 0 + (1 | i)", table()).fit().influence()
     drawn = importance_fit(dyestuff(), 1000)

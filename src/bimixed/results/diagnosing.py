@@ -138,11 +138,11 @@ class Diagnosing(Inferring):
 
         return leverage(self._whole)
 
-    def influence(self, group: Any = None) -> pd.DataFrame:
+    def influence(self, group: Any = None, *, variances: str = "fixed") -> pd.DataFrame:
         """What the fixed effects owe to single rows, or to the rows of a group, without refitting.
 
-        Rows are left out with the variance parameters (relative to σ²) as estimated from all of them; for
-        these everything is exact.
+        Rows are left out with the variance parameters (relative to σ²) as estimated from all of them, for
+        which everything is exact, or after one step towards those of the other rows.
 
         Parameters
         ----------
@@ -150,6 +150,9 @@ class Diagnosing(Inferring):
             Leave out the rows of one of its levels at a time: a grouping factor of the model, a column of the
             data, or a label for each row used. Default: single rows. Crossed groups take a solve for each row
             or each effect that a level has to do with, whichever are fewer.
+        variances : {"fixed", "newton"}
+            "newton" takes one Newton step of the variance parameters for each left-out level (groups only);
+            that is a pass over the other rows, and close to a refit.
 
         Returns
         -------
@@ -171,7 +174,7 @@ class Diagnosing(Inferring):
         UnavailableError
             For draws; look at ``loo()``. For models without fixed effects.
         DataError
-            If ``group`` is neither a group of the model nor a column of its data.
+            If ``group`` is neither a group of the model nor a column of its data, or ``variances`` unknown.
 
         Examples
         --------
@@ -185,7 +188,7 @@ class Diagnosing(Inferring):
         """
         from bimixed.inference.influence import influence
 
-        return influence(self._whole, group)
+        return influence(self._whole, group, variances)
 
     def vcov_robust(self, cluster: Any = None, kind: str = "CR2") -> pd.DataFrame:
         """Cluster-robust (sandwich) covariance of the fixed effects, as R's clubSandwich has it.
