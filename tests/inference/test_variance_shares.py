@@ -71,6 +71,7 @@ def test_rows_that_combine_levels():
     )
 
 
+@pytest.mark.filterwarnings("ignore:Few effective draws")
 def test_draws_give_the_mean_and_equal_tails_of_each_draws_share():
     spec = bm.ModelSpec("y ~ x + (x | i)", data(3, 120).assign(y=lambda t: t["y"] + t["i"]))
     fit = importance_fit(spec, 400)
