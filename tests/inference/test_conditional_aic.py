@@ -10,16 +10,16 @@ import bimixed as bm
 from bimixed.design import wide as wide_columns
 
 CASES = [
-    ("y ~ x + (x | j) + (1 | i)", "ml"),  # singular: a correlation of −1
+    ("y ~ x + (x | j) + (1 | i)", "ml"),  # singular: a correlation of 1
     ("y ~ x + (x | j) + (1 | i)", "reml"),
     ("y ~ x + z + (1 | a/b)", "reml"),  # singular: the variance of a:b is 0
-    ("y ~ x + (1 | j) + (1 | c)", "ml"),  # no variance at all
+    ("y ~ x + (1 | j) + (1 | c)", "ml"),  # singular: the variance of c is 0
     ("y ~ (x || i)", "reml"),
 ]
 
 
 def table():
-    rows = data(3, 60)
+    rows = data(3, 40)
     rows["y"] += rows["i"] + 0.5 * rows["x"] * (rows["j"] - 2) + rows["a"]
     return rows
 
