@@ -15,15 +15,16 @@ RHAT, ESS = 1.01, 400.0
 """Beyond these a posterior isn't called converged."""
 TEXT = """Measured {when}, {versions}; it took {wall}. {quiet}
 
-4 chains of 1,000 draws after 1,000 of warm-up on all cores (importance sampling: 4,000 independent draws,
-of InstEval 1,000), each tool with its default priors. bambi has no correlated random effects: where a formula asks for a
-correlation it samples the smaller model without. A call goes from the data frame to draws of every
-parameter and random effect: model, compilation, sampling. Seconds are medians of the calls after the first
-in a process; a fresh process is timed from its start to its first posterior, imports included and making
-the data not, with whatever tools keep on disk from an earlier process. A process without a posterior in 5
-minutes is stopped. ESS is the smallest bulk effective sample size and R-hat the largest, over every scalar
-of the posterior, random effects included, both by ArviZ; importance sampling has its own effective number,
-and Pareto's k, trusted up to 0.7, in place of R-hat."""
+4 chains of 1,000 draws after 1,000 of warm-up on all cores (importance sampling: 4,000 independent
+draws, of InstEval 1,000), each tool with its default priors. bambi has no correlated random effects:
+where a formula asks for a correlation it samples the smaller model without. A call goes from the data
+frame to draws of every parameter and random effect: model, compilation, sampling. Seconds are medians
+of the calls after the first in a process; a fresh process is timed from its start to its first
+posterior, imports included and making the data not, with whatever tools keep on disk from an earlier
+process. A process without a posterior in 5 minutes is stopped. ESS is the smallest bulk effective
+sample size and R-hat the largest, over every scalar of the posterior, random effects included, both by
+ArviZ; importance sampling has its own effective number, and Pareto's k, trusted up to 0.7, in place of
+R-hat."""
 
 
 def is_posterior(name: str) -> bool:

@@ -21,6 +21,7 @@ from bimixed.likelihood.predictors import LinearPredictorVariance
 from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem, without_traces
 from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.setup import Setup, set_up
+from bimixed.likelihood.small_sample import SmallSample
 from bimixed.likelihood.start import moment_start
 from bimixed.likelihood.variances import VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
@@ -251,6 +252,7 @@ def assemble(
             random_cov=estimates.random_cov,
             variance_scales=variances,
             linear_variance=LinearPredictorVariance(design, coordinates, cp, at.full),
+            small_sample=SmallSample(cp, at.full, problem.reml, _determined(problem, confounded)),
         ),
         likelihood=Likelihood(
             loglik=-0.5 * at.value,
@@ -314,3 +316,14 @@ def _interior(problem: Problem, report: OptimizerReport) -> NDArray[np.bool_]:
     interior = problem.free.copy()
     interior[problem.free] = ~report.at_bound
     return interior
+
+
+def _determined(problem: Problem, confounded: Mapping[int, list[int]]) -> NDArray[np.bool_]:
+    """Entries of θ whose coefficients' variances are known."""
+    free, start = problem.free.copy(), 0
+    for place, template in enumerate(problem.cp.templates):
+        rows, cols = template.positions
+        bad = confounded.get(place, [])
+        free[start : start + len(rows)] &= ~(np.isin(rows, bad) | np.isin(cols, bad))
+        start += len(rows)
+    return free

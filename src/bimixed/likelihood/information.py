@@ -56,7 +56,7 @@ def average_information(
     df = cp.df(reml)
     hessian = wPw / at.sigma2 - np.outer(scores, scores) / (df * at.sigma2**2)
     if not of_H:
-        hessian += _through_H(cp, slopes, m)
+        hessian += through_H(cp, slopes, m)
     return 0.5 * (hessian + hessian.T)
 
 
@@ -78,7 +78,7 @@ def moves(cp: CrossProducts, at: Evaluation, slopes: Gradient, m: int, of_H: boo
     return blocks
 
 
-def _through_H(cp: CrossProducts, slopes: Gradient, m: int) -> Array:
+def through_H(cp: CrossProducts, slopes: Gradient, m: int) -> Array:
     """Σ ∂dev/∂H · ∂²H/∂θ_k∂θ_l: 2 G_rr' for entries of one column of T."""
     out, start = np.zeros((m, m)), 0
     for place, template in enumerate(cp.templates):

@@ -6,10 +6,13 @@ import pandas as pd
 
 from bimixed.exceptions import DataError
 from bimixed.results import tables
+from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.records import Likelihood
 from bimixed.results.refitting import Refitting
-from bimixed.results.uncertainty import Uncertainty
+from bimixed.results.uncertainty import NormalApproximation, Uncertainty
 from bimixed.vocabulary import refuse_unknown
+
+Ddf = Literal["satterthwaite", "kenward-roger", "residual", "normal"]
 
 
 class Inferring(Refitting):
@@ -18,13 +21,17 @@ class Inferring(Refitting):
     uncertainty: Uncertainty
     likelihood: Likelihood | None
 
-    def coef_table(self, ddf: Literal["normal"] = "normal", level: float = 0.95) -> pd.DataFrame:
+    def coef_table(self, ddf: Ddf | None = None, level: float = 0.95) -> pd.DataFrame:
         """Fixed effects with tests and limits.
 
         Parameters
         ----------
-        ddf : {"normal"}
-            Reference distribution: the normal one, that is infinite degrees of freedom.
+        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, optional
+            Degrees of freedom of Student's t: Satterthwaite's (as in lmerTest); Kenward and Roger's, with
+            their standard errors (1997; REML fits only); rows less coefficients; or none, that is the
+            normal distribution. Default Satterthwaite's, or "normal" in models too wide for it (more than
+            6,000 random effects beside those of the largest group, or a fixed factor of very many levels).
+            ``table.attrs["ddf"]`` has the name.
         level : float
 
         Returns
@@ -32,23 +39,51 @@ class Inferring(Refitting):
         pandas.DataFrame
             ``estimate``, ``std_error``, ``df``, ``statistic``, ``p_value``, ``lower``, ``upper``;
             for draws ``df``, ``statistic`` and ``p_value`` are NaN and the limits equal tails.
+
+        Raises
+        ------
+        UnavailableError
+            If these degrees of freedom aren't to be had for the model.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> fit.coef_table("kenward-roger")[["std_error", "df", "statistic"]].round(3)
+                     std_error    df  statistic
+        coefficient
+        Intercept        6.825  17.0     36.838
+        Days             1.546  17.0      6.771
         """
-        if ddf != "normal":
-            raise DataError(f"ddf is {ddf!r}; only 'normal' is available in this version.")
         return tables.coefficient_table(
-            self.design, self.estimates, self.uncertainty, level, self.likelihood is not None
+            self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
         )
 
-    def conf_int(self, level: float = 0.95, method: Literal["wald"] = "wald", **unknown: Any) -> pd.DataFrame:
+    def _fixef_tests(self, ddf: str | None) -> FixefTests | None:
+        """None for draws."""
+        if not isinstance(self.uncertainty, NormalApproximation):
+            return None
+        return FixefTests.of(self.design, self.estimates, self.uncertainty.small_sample, ddf)
+
+    def conf_int(
+        self,
+        level: float = 0.95,
+        method: Literal["wald"] = "wald",
+        *,
+        ddf: Ddf | None = None,
+        **unknown: Any,
+    ) -> pd.DataFrame:
         """Limits for fixed effects, sds, correlations and sigma.
 
         Parameters
         ----------
         level : float
         method : {"wald"}
-            For likelihood fits the normal approximation: fixed effects on their own scale, sds on
-            the log scale, correlations on Fisher's z (delta method; NaN at the boundary). Draws
-            give equal tails whatever the method.
+            For likelihood fits: fixed effects as in :meth:`coef_table`; sds on the log scale
+            and correlations on Fisher's z by the normal distribution (delta method; NaN at the
+            boundary). Draws give equal tails whatever the method.
+        ddf : str, optional
+            As in :meth:`coef_table`; "normal" for lme4's Wald intervals.
 
         Returns
         -------
@@ -56,10 +91,12 @@ class Inferring(Refitting):
             ``lower``, ``upper``; rows named like coefficients, ``sd_<group>[<coefficient>]``,
             ``corr_<group>[<a>,<b>]`` and ``sigma``.
         """
-        refuse_unknown("conf_int", unknown, ("level", "method"))
+        refuse_unknown("conf_int", unknown, ("level", "method", "ddf"))
         if method != "wald":
             raise DataError(f"method is {method!r}; only 'wald' is available in this version.")
-        return tables.interval_table(self.design, self.uncertainty, level)
+        return tables.interval_table(
+            self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
+        )
 
     def variance_table(self) -> pd.DataFrame:
         """Variance parameters with standard errors, each on its own scale.

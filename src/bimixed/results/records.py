@@ -244,4 +244,33 @@ class VarianceScalesOf(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FTest:
+    """An F statistic and its degrees of freedom; ``den_df`` may be infinite."""
+
+    num_df: int
+    den_df: float
+    statistic: float
+
+
+class SmallSampleOf(Protocol):
+    """Degrees of freedom of tests of fixed effects; rows of L are on the independent columns of X."""
+
+    def check(self) -> None:
+        """Raise UnavailableError where there are none."""
+        ...
+
+    def satterthwaite(self, L: Array) -> Array:
+        """Degrees of freedom of each row's estimate, (k,)."""
+        ...
+
+    def adjusted_covariance(self) -> Array:
+        """Kenward and Roger's covariance of the estimates, (rank, rank)."""
+        ...
+
+    def kenward_roger(self, L: Array, differences: Array) -> FTest:
+        """Kenward and Roger's F test of Lβ, which differs from the hypothesis by ``differences``."""
+        ...
+
+
 LinearVariance = Callable[[Array, Mapping[str, RandomRows]], Array]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bimixed.results.fixef_tests import NAMES
 from bimixed.shortening import MANY, listed, short_formula
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def summarize(result: "MixedModelResult") -> Summary:
     if result.likelihood is not None:
         criterion = "REML log-lik." if result.method == "reml" else "log-likelihood"
         facts.append(("Fit", f"{criterion} {result.loglik:.4f}, AIC {result.aic:.2f}, BIC {result.bic:.2f}"))
-        fixed = result.coef_table().drop(columns=["df"])
-        fixed_title = "Fixed effects (statistic and p-value from the normal distribution)"
+        fixed = result.coef_table()
+        fixed_title = f"Fixed effects (tests and limits by {NAMES[fixed.attrs['ddf']]})"
     else:
         fixed = result.coef_table().drop(columns=["df", "statistic", "p_value"])
         fixed = fixed.rename(columns={"estimate": "mean", "std_error": "sd"})

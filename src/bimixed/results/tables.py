@@ -6,9 +6,10 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import DataError
-from bimixed.results.normal import two_sided_p
+from bimixed.results.fixef_tests import Combinations, FixefTests
 from bimixed.results.records import Estimates
-from bimixed.results.uncertainty import Uncertainty
+from bimixed.results.student import t_quantile, two_sided_t
+from bimixed.results.uncertainty import Draws, Uncertainty
 
 
 def fixef_table(design: Design, estimates: Estimates) -> pd.DataFrame:
@@ -56,39 +57,52 @@ def ranef_tables(design: Design, values: dict[str, Array]) -> dict[str, pd.DataF
 
 
 def coefficient_table(
-    design: Design, estimates: Estimates, uncertainty: Uncertainty, level: float, likelihood: bool
+    design: Design, estimates: Estimates, uncertainty: Uncertainty, level: float, tests: FixefTests | None
 ) -> pd.DataFrame:
-    """Wald table with the normal distribution; draws have no statistic and no p-value."""
+    """Wald table by the tests' approximation, whose name is in ``attrs``; draws have no statistic."""
     check_level(level)
     table = fixef_table(design, estimates)
-    df: Array | float
-    p_value: Array | float
-    if likelihood:
-        statistic = table["estimate"] / table["std_error"]
-        p_value = two_sided_p(statistic.to_numpy())
-        df = np.where(statistic.isna(), np.nan, np.inf)
-    else:
-        statistic, p_value, df = pd.Series(np.nan, index=table.index), np.nan, np.nan
-    interval = uncertainty.fixef_interval(level)
-    return table.assign(
-        df=df,
-        statistic=statistic,
-        p_value=p_value,
-        lower=interval.lower,
-        upper=interval.upper,
+    if tests is None:
+        assert isinstance(uncertainty, Draws)
+        interval = uncertainty.fixef_interval(level)
+        nothing = dict.fromkeys(("df", "statistic", "p_value"), np.nan)
+        return table.assign(**nothing, lower=interval.lower, upper=interval.upper)
+    found = tests.rows(np.eye(len(design.names)))
+    table = combination_table(found, level, table.index).fillna({"estimate": table["estimate"]})
+    table.attrs["ddf"] = tests.ddf
+    return table
+
+
+def combination_table(found: Combinations, level: float, index: pd.Index) -> pd.DataFrame:
+    """``estimate``, ``std_error``, ``df``, ``statistic``, ``p_value``, ``lower``, ``upper``."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = found.estimate / found.std_error
+    half = t_quantile(0.5 + level / 2.0, found.df) * found.std_error
+    return pd.DataFrame(
+        {
+            "estimate": found.estimate,
+            "std_error": found.std_error,
+            "df": found.df,
+            "statistic": statistic,
+            "p_value": two_sided_t(statistic, found.df),
+            "lower": found.estimate - half,
+            "upper": found.estimate + half,
+        },
+        index=index,
     )
 
 
-def interval_table(design: Design, uncertainty: Uncertainty, level: float) -> pd.DataFrame:
+def interval_table(
+    design: Design, estimates: Estimates, uncertainty: Uncertainty, level: float, tests: FixefTests | None
+) -> pd.DataFrame:
     """Limits of every parameter: fixed effects, sds, correlations, sigma."""
-    check_level(level)
-    fixed = uncertainty.fixef_interval(level)
+    fixed = coefficient_table(design, estimates, uncertainty, level, tests)
     names = uncertainty.variance_parameters().names
     variances = uncertainty.variance_interval(level)
     return pd.DataFrame(
         {
-            "lower": np.concatenate([fixed.lower, variances.lower]),
-            "upper": np.concatenate([fixed.upper, variances.upper]),
+            "lower": np.concatenate([fixed["lower"], variances.lower]),
+            "upper": np.concatenate([fixed["upper"], variances.upper]),
         },
         index=pd.Index([*design.names, *names], name="parameter"),
     )

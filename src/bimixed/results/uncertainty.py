@@ -12,6 +12,7 @@ from bimixed.results.normal import quantile
 from bimixed.results.records import (
     Interval,
     LinearVariance,
+    SmallSampleOf,
     VarianceParameters,
     VarianceScalesOf,
 )
@@ -20,10 +21,6 @@ from bimixed.results.rows import PredictionRows, random_part
 
 class Uncertainty(Protocol):
     """What tables and predictions ask of a backend's uncertainty."""
-
-    def fixef_interval(self, level: float) -> Interval:
-        """Limits of the fixed effects, (p,) each."""
-        ...
 
     def variance_parameters(self) -> VarianceParameters:
         """Sds, correlations and sigma with standard errors (or posterior sds)."""
@@ -66,6 +63,7 @@ class NormalApproximation:
         Estimates of sds and correlations with standard errors on the log and Fisher-z scales.
     linear_variance : callable
         (X, {group: rows}) → variance of Xβ̂ + Zb̂ as a predictor of Xβ + Zb.
+    small_sample : SmallSampleOf
     """
 
     beta: Array
@@ -74,10 +72,7 @@ class NormalApproximation:
     random_cov: Mapping[str, Array]
     variance_scales: VarianceScalesOf
     linear_variance: LinearVariance
-
-    def fixef_interval(self, level: float) -> Interval:
-        half = quantile(0.5 + level / 2.0) * self.std_errors
-        return Interval(self.beta - half, self.beta + half)
+    small_sample: SmallSampleOf
 
     def variance_parameters(self) -> VarianceParameters:
         scales = self.variance_scales()
