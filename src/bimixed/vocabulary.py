@@ -353,8 +353,7 @@ RESULT_NAMES = {
 """Attributes of other packages' results → ours."""
 _RESULT_SENTENCES = {
     "deviance": "write -2 * fit.loglik",
-    "anova": "F tests by term aren't available in this version: fit.coef_table() tests the coefficients, and "
-    "two models are judged by loglik and aic",
+    **dict.fromkeys(("t_test", "f_test", "wald_test"), "write fit.test('x = 0, z = 1')"),
     "profile": "profiles aren't available in this version: fit.conf_int() has Wald limits",
     **dict.fromkeys(("prior_check", "powerscale_sensitivity"), "write bm.prior_check(fit)"),
     **dict.fromkeys(("posterior_predict", "sample_posterior_predictive"), "write fit.posterior_predictive()"),

@@ -6,7 +6,7 @@ numerical Hessian loses some); Kenward-Roger's df, F and standard errors 1e-5 re
 
 import numpy as np
 import pytest
-from lme4_fits import FITS, fitted
+from lme4_fits import FITS, REFERENCE, fitted
 
 REML = [i for i, fit in FITS.items() if fit.get("tests", {}).get("satterthwaite")]
 KENWARD = [i for i, fit in FITS.items() if fit.get("tests", {}).get("kenward_roger")]
@@ -28,3 +28,52 @@ def test_kenward_roger(fit_id):
     np.testing.assert_allclose(table["df"], wanted["df"], rtol=1e-5)
     np.testing.assert_allclose(table["std_error"], wanted["se_adjusted"], rtol=1e-5)
     np.testing.assert_allclose(table["statistic"] ** 2, wanted["F"], rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["satterthwaite", "kenward-roger"])
+@pytest.mark.parametrize("fit_id", REML)
+def test_anova_of_type_3(fit_id, method):
+    wanted = FITS[fit_id]["tests"].get(f"anova_type3_{method.replace('-', '_')}")
+    if not wanted or not wanted["term"]:
+        pytest.skip("no reference")
+    table = fitted(fit_id).anova(method, type=3)
+    assert len(table) == len(wanted["term"])
+    for name, column, tolerance in (("num_df", "num_df", 0), ("den_df", "den_df", 1e-4), ("F", "F", 1e-5)):
+        expected = np.array(wanted[column], dtype=float)
+        np.testing.assert_allclose(table[name], expected, rtol=tolerance, err_msg=name)
+
+
+COMPARED = {fit["id"]: fit for fit in REFERENCE["fits"] if fit["kind"] == "KRmodcomp"}
+
+
+SMALL = {
+    "sleepstudy/KR_days": ["Intercept"],
+    "sleepstudy/KR_quad_both": ["Intercept"],
+    "rat_pup/KR_treatment": ["Intercept", "sex[T.Male]", "litsize"],
+    "Orthodont/KR_age_sex": ["Intercept", "age", "Sex[T.Female]", "Sex[T.Male]"],
+}
+"""Coefficients of the small models."""
+
+
+@pytest.mark.parametrize("test_id", COMPARED)
+def test_joint_hypotheses_against_pbkrtest(test_id):
+    wanted = COMPARED[test_id]
+    fit = fitted(wanted["large"])
+    own = [name for name in fit.design.names if name not in SMALL[test_id]]
+    found = fit.test([f"`{name}` = 0" for name in own], "kenward-roger")
+    assert found.num_df == wanted["Ftest"]["ndf"]
+    assert found.den_df == pytest.approx(wanted["Ftest"]["ddf"], rel=1e-5)
+    assert found.F == pytest.approx(wanted["Ftest"]["stat"], rel=1e-5)
+    assert found.p_value == pytest.approx(wanted["Ftest"]["p"], rel=1e-3)
+    by_satterthwaite = fit.test([f"`{name}` = 0" for name in own])
+    assert by_satterthwaite.den_df == pytest.approx(wanted["SATmodcomp"]["ddf"], rel=1e-4)
+    assert by_satterthwaite.F == pytest.approx(wanted["SATmodcomp"]["statistic"], rel=1e-5)
+    assert by_satterthwaite.p_value == pytest.approx(wanted["SATmodcomp"]["p.value"], rel=1e-3)
+
+
+def test_a_published_type_3_test():
+    """rat_pup, sex × treatment: F = 46.99 for sex; columns of treatment coding dropped give 31.67."""
+    fit = fitted("rat_pup/inter:REML")
+    assert fit.anova().loc["sex", "F"] == pytest.approx(46.99, abs=0.005)
+    (name,) = [name for name in fit.design.names if name.startswith("sex[") and ":" not in name]
+    assert fit.test(f"{name} = 0").F == pytest.approx(31.67, abs=0.005)

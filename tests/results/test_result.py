@@ -76,8 +76,8 @@ def test_tables(sleep):
 
 def test_requests_that_are_not_there_say_so(sleep):
     fit = sleep.fit()
-    with pytest.raises(bm.DataError, match="only 'normal'"):
-        fit.coef_table(ddf="satterthwaite")
+    with pytest.raises(bm.DataError, match="choose one of 'satterthwaite', 'kenward-roger'"):
+        fit.coef_table(ddf="kr")
     with pytest.raises(bm.DataError, match="only 'wald'"):
         fit.conf_int(method="profile")
     with pytest.raises(bm.UnavailableError, match="aic"):

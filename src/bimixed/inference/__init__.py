@@ -1,1 +1,1 @@
-"""Functions of a result, a method each: tests, intervals, diagnostics."""
+"""Tests, intervals and diagnostics of results: what takes more than the arrays that a result holds."""

@@ -1,6 +1,6 @@
 """Tables, tests and intervals of a result; what takes more than arrays is done in `inference/`."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -9,8 +9,11 @@ from bimixed.results import tables
 from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.records import Likelihood
 from bimixed.results.refitting import Refitting
-from bimixed.results.uncertainty import NormalApproximation, Uncertainty
+from bimixed.results.uncertainty import Draws, NormalApproximation, Uncertainty
 from bimixed.vocabulary import refuse_unknown
+
+if TYPE_CHECKING:
+    from bimixed.inference.hypotheses import HypothesisTest
 
 Ddf = Literal["satterthwaite", "kenward-roger", "residual", "normal"]
 
@@ -58,6 +61,82 @@ class Inferring(Refitting):
         return tables.coefficient_table(
             self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
         )
+
+    def test(self, hypothesis: Any, ddf: Ddf | None = None, level: float = 0.95) -> "HypothesisTest":
+        """Test linear hypotheses about the fixed effects, each by itself and all together.
+
+        Parameters
+        ----------
+        hypothesis : str, list of str, (k, coefficients) array or DataFrame
+            Text such as ``"floor = 0, days:sex[T.M] = 0"`` or ``"a - 2 * b = 1"`` with names of
+            coefficients, or rows L of Lβ = 0 (columns of a DataFrame are names).
+        ddf : str, optional
+            As in :meth:`coef_table`; several hypotheses by Fai and Cornelius (1996) or Kenward and Roger
+            (1997).
+        level : float
+            Of the limits.
+
+        Returns
+        -------
+        HypothesisTest
+            ``F``, ``num_df``, ``den_df``, ``p_value``, ``ddf`` and ``table``; of draws the posterior of
+            each combination.
+
+        Raises
+        ------
+        FormulaError
+            Where the text names no coefficient or can't be read.
+        DataError
+            If a matrix has another shape, or hypotheses contradict each other.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> found = fit.test("Days = 10")
+        >>> round(found.F, 4), round(found.den_df, 2), round(found.p_value, 4)
+        (0.0914, 17.0, 0.7661)
+        """
+        from bimixed.inference.hypotheses import linear_test
+
+        draws = self.uncertainty if isinstance(self.uncertainty, Draws) else None
+        return linear_test(self.design.names, hypothesis, self._fixef_tests(ddf), draws, level)
+
+    def anova(self, ddf: Ddf | None = None, type: Literal[1, 2, 3] = 3) -> pd.DataFrame:
+        """F tests of the terms of the fixed part.
+
+        Parameters
+        ----------
+        ddf : str, optional
+            As in :meth:`coef_table`.
+        type : {1, 2, 3}
+            1: each term given the earlier ones; 2: given all that don't contain it; 3: contrasts between
+            means of equally weighted cells, as in SAS and lmerTest, whatever the coding of the factors
+            (a main effect beside an interaction is averaged over the other factor; beside an interaction
+            with a covariate it is that at the covariate's 0).
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index ``term``; ``num_df``, ``den_df``, ``F``, ``p_value``. ``attrs`` has ``ddf`` and ``type``.
+
+        Raises
+        ------
+        UnavailableError
+            For draws.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
+        >>> fit.anova().round(3)
+              num_df  den_df       F  p_value
+        term
+        Days     1.0    17.0  45.853      0.0
+        """
+        from bimixed.inference.anova import anova_table
+
+        return anova_table(self.design, self._fixef_tests(ddf), type)
 
     def _fixef_tests(self, ddf: str | None) -> FixefTests | None:
         """None for draws."""

@@ -1,0 +1,75 @@
+"""F tests of the terms of the fixed part."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bimixed.design import Design
+from bimixed.design.terms import FixedTerm, fixed_terms
+from bimixed.exceptions import DataError, IdentificationWarning, UnavailableError, warn
+from bimixed.inference.term_hypotheses import type_one, type_three, type_two
+from bimixed.results.fixef_tests import FixefTests
+from bimixed.results.student import f_tail
+
+TYPES: dict[int, Any] = {1: type_one, 2: type_two, 3: type_three}
+
+
+def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.DataFrame:
+    """One row per term, the intercept apart: ``num_df``, ``den_df``, ``F``, ``p_value``.
+
+    Raises
+    ------
+    DataError
+        If there is no such type.
+    UnavailableError
+        For draws, and where a factor has too many levels.
+    """
+    if tests is None:
+        raise UnavailableError(
+            "F tests of terms belong to likelihood fits; of draws look at fit.test(...), which gives the "
+            "posterior of any combination of coefficients, or compare models by fit.loo()."
+        )
+    if type_ not in TYPES:
+        raise DataError(f"type is {type_!r}; choose 1 (sequential), 2 or 3.")
+    if design.wide is not None:
+        raise UnavailableError(
+            "A fixed factor of so many levels has no F tests of terms; make it random, (1 | factor), or "
+            "compare fits with and without it by loglik and aic."
+        )
+    terms = fixed_terms(design)
+    if type_ == 3:
+        _tell_empty_cells(design, terms)
+    tested = [term for term in terms if term.name != "Intercept"]
+    rows = []
+    hypotheses = TYPES[type_](design, terms)
+    for term in tested:
+        L = hypotheses[term.name].copy()
+        L[:, np.setdiff1d(np.arange(len(design.names)), design.kept)] = 0.0
+        L = L[np.linalg.norm(L, axis=1) > 0.0]
+        if not len(L) or not any(column in design.kept for column in term.columns):
+            rows.append((np.nan, np.nan, np.nan, np.nan))
+            continue
+        found = tests.joint(L, np.zeros(len(L)))
+        p_value = f_tail(found.statistic, found.num_df, found.den_df)
+        rows.append((found.num_df, found.den_df, found.statistic, p_value))
+    table = pd.DataFrame(
+        rows,
+        columns=["num_df", "den_df", "F", "p_value"],
+        index=pd.Index([term.name for term in tested], name="term"),
+        dtype=float,
+    )
+    table.attrs.update(ddf=tests.ddf, type=type_)
+    return table
+
+
+def _tell_empty_cells(design: Design, terms: tuple[FixedTerm, ...]) -> None:
+    kept = set(design.kept.tolist())
+    gaps = [t.name for t in terms if len(t.factors) > 1 and not kept.issuperset(t.columns)]
+    if gaps:
+        warn(
+            f"Some cells of {', '.join(gaps)} have no rows, so that means over all cells can't be estimated: "
+            "tests of type 3 are about the coefficients that are left. Take type=2, or make one factor of "
+            "the cells that there are.",
+            IdentificationWarning,
+        )

@@ -1,0 +1,234 @@
+"""Linear hypotheses about fixed effects: text → rows of Lβ = values, and their test."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bimixed.covariance import Array
+from bimixed.exceptions import DataError, FormulaError
+from bimixed.results.fixef_tests import NAMES, FixefTests
+from bimixed.results.student import f_tail
+from bimixed.results.tables import check_level, combination_table
+from bimixed.results.uncertainty import Draws, equal_tails
+
+NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+WORD = re.compile(r"[^\s+\-*/()=,]+")
+
+
+@dataclass(frozen=True)
+class HypothesisTest:
+    """A test of linear hypotheses about the fixed effects.
+
+    Attributes
+    ----------
+    hypotheses : tuple of str
+    num_df, den_df, F, p_value : float
+        Of all of them together; NaN for draws.
+    ddf : str
+        The approximation of the degrees of freedom; "posterior" for draws.
+    table : pandas.DataFrame
+        Each left side by itself, less its right side: ``estimate``, ``std_error``, ``df``, ``statistic``,
+        ``p_value``, ``lower``, ``upper``; for draws posterior means, sds and equal tails.
+    """
+
+    hypotheses: tuple[str, ...]
+    num_df: float
+    den_df: float
+    F: float
+    p_value: float
+    ddf: str
+    table: pd.DataFrame
+
+    def __str__(self) -> str:
+        rows = self.table.round(4).to_string()
+        if self.ddf == "posterior":
+            return f"Posterior of linear combinations\n\n{rows}"
+        by = NAMES[self.ddf]
+        joint = f"F({self.num_df:.0f}, {self.den_df:.2f}) = {self.F:.4f}, p = {self.p_value:.4g}"
+        return f"Linear hypotheses, by {by}\n{joint}\n\n{rows}"
+
+    __repr__ = __str__
+
+
+def linear_test(
+    names: Sequence[str], given: Any, tests: FixefTests | None, draws: Draws | None, level: float
+) -> HypothesisTest:
+    """Test hypotheses given as text or as rows L of Lβ = 0."""
+    check_level(level)
+    L, values, labels = rows_of(names, given)
+    index = pd.Index(labels, name="hypothesis")
+    if tests is None:
+        assert draws is not None
+        drawn = draws.beta @ L.T - values
+        limits = equal_tails(drawn, level)
+        nothing = dict.fromkeys(("df", "statistic", "p_value"), np.nan)
+        table = pd.DataFrame({"estimate": drawn.mean(axis=0), "std_error": drawn.std(axis=0, ddof=1)}, index)
+        table = table.assign(**nothing, lower=limits.lower, upper=limits.upper)
+        return HypothesisTest(tuple(labels), np.nan, np.nan, np.nan, np.nan, "posterior", table)
+    joint = tests.joint(L, values)
+    found = tests.rows(L)
+    table = combination_table(type(found)(found.estimate - values, found.std_error, found.df), level, index)
+    p_value = f_tail(joint.statistic, joint.num_df, joint.den_df)
+    return HypothesisTest(
+        tuple(labels), float(joint.num_df), joint.den_df, joint.statistic, p_value, tests.ddf, table
+    )
+
+
+def rows_of(names: Sequence[str], given: Any) -> tuple[Array, Array, list[str]]:
+    """L (k, coefficients), right sides (k,), and how each row is called.
+
+    Raises
+    ------
+    FormulaError
+        Where text can't be read or names no coefficient.
+    DataError
+        If a matrix has another number of columns or isn't finite.
+    """
+    if isinstance(given, str):
+        given = [given]
+    if isinstance(given, Sequence) and given and all(isinstance(part, str) for part in given):
+        rows = [row for text in given for row in _Reader(text, names).hypotheses()]
+        L = np.array([row for row, _, _ in rows])
+        return L, np.array([value for _, value, _ in rows]), [label for _, _, label in rows]
+    labels = None
+    if isinstance(given, pd.DataFrame):
+        unknown = [name for name in given.columns if name not in names]
+        if unknown:
+            raise DataError(
+                f"The hypothesis has columns that are no coefficients: {', '.join(map(repr, unknown))}; "
+                f"there are {', '.join(names)}."
+            )
+        labels = [str(label) for label in given.index]
+        given = given.reindex(columns=list(names), fill_value=0.0)
+    try:
+        L = np.atleast_2d(np.asarray(given, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            "A hypothesis is text such as 'x = 0, z = 1', a matrix with a column for each coefficient, or a "
+            f"DataFrame with some of them; given: {type(given).__name__}."
+        ) from error
+    if L.ndim != 2 or L.shape[1] != len(names) or not len(L) or not np.isfinite(L).all():
+        raise DataError(
+            f"The hypothesis has shape {L.shape}; give rows of {len(names)} finite numbers, one for each of "
+            f"{', '.join(names)}."
+        )
+    return L, np.zeros(len(L)), labels or [f"row {i + 1}" for i in range(len(L))]
+
+
+class _Reader:
+    """Reads 'a = 0, b - 2*c = 1'. A value is its coefficients and a constant, (p + 1,)."""
+
+    def __init__(self, text: str, names: Sequence[str]):
+        self.text, self.names, self.at = text, names, 0
+        self.longest_first = sorted(range(len(names)), key=lambda j: -len(names[j]))
+
+    def hypotheses(self) -> list[tuple[Array, float, str]]:
+        found = []
+        while True:
+            self._space()
+            start = self.at
+            value = self._sum()
+            if self._take("="):
+                value = value - self._sum()
+            label = self.text[start : self.at].strip()
+            if not value[:-1].any():
+                raise self._error(f"{label!r} has no coefficient in it", start, len(label))
+            found.append((value[:-1], float(-value[-1]), label))
+            self._space()
+            if self.at == len(self.text):
+                return found
+            if not self._take(","):
+                raise self._error("Expected ',' or the end of the hypothesis", self.at)
+            self._space()
+            if self.at == len(self.text):
+                return found
+
+    def _sum(self) -> Array:
+        value = self._product()
+        while True:
+            if self._take("+"):
+                value = value + self._product()
+            elif self._take("-"):
+                value = value - self._product()
+            else:
+                return value
+
+    def _product(self) -> Array:
+        value = self._single()
+        while True:
+            self._space()
+            at = self.at
+            if self._take("*"):
+                other = self._single()
+                if value[:-1].any() and other[:-1].any():
+                    raise self._error("A product of coefficients isn't linear", at)
+                value = value * other[-1] if value[:-1].any() else other * value[-1]
+            elif self._take("/"):
+                other = self._single()
+                if other[:-1].any() or other[-1] == 0.0:
+                    raise self._error("Division is by numbers other than 0 only", at)
+                value = value / other[-1]
+            else:
+                return value
+
+    def _single(self) -> Array:
+        if self._take("-"):
+            return -self._single()
+        if self._take("+"):
+            return self._single()
+        if self._take("("):
+            value = self._sum()
+            if not self._take(")"):
+                raise self._error("A bracket isn't closed", self.at)
+            return value
+        return self._name_or_number()
+
+    def _name_or_number(self) -> Array:
+        self._space()
+        value = np.zeros(len(self.names) + 1)
+        quoted = self.text.startswith("`", self.at)
+        begin = self.at + quoted
+        for j in self.longest_first:
+            name = self.names[j]
+            end = begin + len(name)
+            if self.text.startswith(name, begin) and self._ends(end, quoted):
+                self.at = end + quoted
+                value[j] = 1.0
+                return value
+        number = NUMBER.match(self.text, self.at)
+        if number:
+            self.at = number.end()
+            value[-1] = float(number.group())
+            return value
+        word = WORD.match(self.text, self.at)
+        if word is None:
+            raise self._error("A coefficient or a number is missing", self.at)
+        close = difflib.get_close_matches(word.group(), self.names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names)}."
+        raise self._error(f"{word.group()!r} is no coefficient; {hint}", self.at, len(word.group()))
+
+    def _ends(self, end: int, quoted: bool) -> bool:
+        """Whether a name ends there: not in the middle of a longer word."""
+        if quoted:
+            return self.text.startswith("`", end)
+        after = self.text[end : end + 1]
+        return not (after.isalnum() or (after and after in "_[:.("))
+
+    def _take(self, symbol: str) -> bool:
+        self._space()
+        if self.text.startswith(symbol, self.at):
+            self.at += 1
+            return True
+        return False
+
+    def _space(self) -> None:
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+
+    def _error(self, message: str, at: int, length: int = 1) -> FormulaError:
+        return FormulaError.at(self.text, at, message, length)
