@@ -86,7 +86,9 @@ def test_the_same_fit(monkeypatch, formula, method, weights):
         np.testing.assert_allclose(
             sparse.estimates.ranef_sd[key], dense.estimates.ranef_sd[key], rtol=1e-6, atol=1e-9
         )
-    np.testing.assert_allclose(sparse.conf_int(ddf="normal"), dense.conf_int(ddf="normal"), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        sparse.conf_int(ddf="normal"), dense.conf_int(ddf="normal"), rtol=1e-4, atol=1e-6
+    )
     np.testing.assert_allclose(sparse.predict(), dense.predict(), atol=1e-6)
 
 

@@ -97,6 +97,10 @@ def rows_of(names: Sequence[str], given: Any) -> tuple[Array, Array, list[str]]:
         return L, np.array([value for _, value, _ in rows]), [label for _, _, label in rows]
     labels = None
     if isinstance(given, pd.DataFrame):
+        patterns = {name: _pattern(name) for name in names}
+        given = given.rename(
+            columns=lambda c: next((n for n, own in patterns.items() if own.fullmatch(str(c))), c)
+        )
         unknown = [name for name in given.columns if name not in names]
         if unknown:
             raise DataError(
@@ -125,6 +129,7 @@ class _Reader:
 
     def __init__(self, text: str, names: Sequence[str]):
         self.text, self.names, self.at = text, names, 0
+        self.patterns = [_pattern(name) for name in names]
         self.longest_first = sorted(range(len(names)), key=lambda j: -len(names[j]))
 
     def hypotheses(self) -> list[tuple[Array, float, str]]:
@@ -194,10 +199,9 @@ class _Reader:
         quoted = self.text.startswith("`", self.at)
         begin = self.at + quoted
         for j in self.longest_first:
-            name = self.names[j]
-            end = begin + len(name)
-            if self.text.startswith(name, begin) and self._ends(end, quoted):
-                self.at = end + quoted
+            found = self.patterns[j].match(self.text, begin)
+            if found and self._ends(found.end(), quoted):
+                self.at = found.end() + quoted
                 value[j] = 1.0
                 return value
         number = NUMBER.match(self.text, self.at)
@@ -232,3 +236,13 @@ class _Reader:
 
     def _error(self, message: str, at: int, length: int = 1) -> FormulaError:
         return FormulaError.at(self.text, at, message, length)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """A name with or without spaces around its symbols: formulaic writes I(x ** 2) for I(x**2)."""
+    tokens = re.findall(r"\w+|[^\w\s]", name)
+    text = "".join(
+        (r"\s+" if before[-1:].isalnum() and token[0].isalnum() else r"\s*") + re.escape(token)
+        for before, token in zip(["", *tokens], tokens, strict=False)
+    )
+    return re.compile(text.removeprefix(r"\s*"))

@@ -17,7 +17,7 @@ def type_one(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
     out = {}
     for term in terms:
         own = [places[column] for column in term.columns if column in places]
-        out[term.name] = _on_all(design, R[own])
+        out[term.name] = _on_all(design, R[own] / np.diag(R)[own, None])
     return out
 
 
@@ -33,7 +33,8 @@ def type_two(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
         R = dense.triangular_factor(X[:, order])
         own = [i for i, j in enumerate(order) if kept[j] in term.columns]
         L = np.zeros((len(own), len(kept)))
-        L[:, order] = R[own]
+        # which rows span the hypothesis counts for Fai and Cornelius's degrees of freedom; lmerTest's choice
+        L[:, order] = R[own] / np.diag(R)[own, None] if holding else np.eye(len(kept))[own]
         out[term.name] = _on_all(design, L)
     return out
 
