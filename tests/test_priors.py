@@ -147,7 +147,7 @@ def test_groups_are_not_called_like_dimensions_of_draws(name):
 
 def test_groups_do_not_take_the_dimension_of_anothers_coefficients():
     data = table().assign(g_coefficient=np.arange(60) % 7)
-    with pytest.raises(bm.PriorError, match="another dimension 'g_coefficient'"):
+    with pytest.raises(bm.PriorError, match="draws have 'g_coefficient' already"):
         bm.ModelSpec("y ~ x + (1 | g) + (1 | g_coefficient)", data).priors
 
 

@@ -184,8 +184,8 @@ def sd_name(key: str, coefficient: str) -> str:
 
 
 def safe_name(key: str) -> str:
-    """A group's name inside variable names, where '/' is not allowed."""
-    return key.replace("/", "_")
+    """A group's name inside variable names, where '/' is not allowed, and nutpie splits lists at ','."""
+    return key.replace("/", "_").replace(",", "_")
 
 
 def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
@@ -293,16 +293,20 @@ def _ladder(design: Design) -> dict[str, tuple[str, ...]]:
     return {**ladder, "sigma": ("sigma",)}
 
 
+MODEL_NAMES = ("fixef", "sigma", "y", "mu")
+"""Variables of posteriors and PyMC models, which can't be names of dimensions."""
+
+
 def _check_dimensions(design: Design) -> None:
     """Draws have a dimension for each group and its coefficients."""
-    taken = {"chain", "draw", "row", "coefficient"}
+    taken = {"chain", "draw", "row", "coefficient", *MODEL_NAMES}
     for f in design.factors:
         key = safe_name(f.key)
         own = {key, f"{key}_coefficient", f"{key}_coefficient_2"}
         if own & taken:
             raise PriorError(
-                f"A group is called {f.key!r}, but draws have another dimension {min(own & taken)!r}; rename "
-                "the column."
+                f"A group is called {f.key!r}, but draws have {min(own & taken)!r} already; "
+                "rename the column."
             )
         taken |= own
 

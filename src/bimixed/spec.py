@@ -268,7 +268,7 @@ class ModelSpec(Specification):
         random_seed: int | None = None,
         form: Literal["auto", "marginal", "hierarchical"] = "auto",
         parameterization: Literal["auto", "centered", "noncentered"] = "auto",
-        sampler: Literal["auto", "nutpie", "pymc"] = "auto",
+        sampler: Literal["auto", "nutpie", "pymc", "numpyro"] = "auto",
         target_accept: float | None = None,
         cores: int | None = None,
         progress: bool | None = None,
@@ -297,8 +297,9 @@ class ModelSpec(Specification):
             "hierarchical" samples everything; "auto" is the cheaper one. The posterior is the same.
         parameterization : {"auto", "centered", "noncentered"}
             NUTS: "auto" chooses for each group by how much REML shrinks its levels.
-        sampler : {"auto", "nutpie", "pymc"}
-            NUTS: "auto" is nutpie; PyMC's own samples the hierarchical form.
+        sampler : {"auto", "nutpie", "pymc", "numpyro"}
+            NUTS: "auto" is nutpie; PyMC's own and NumPyro (where it is installed) sample the hierarchical
+            form.
         target_accept : float, optional
             NUTS: higher is slower and diverges less; default 0.9 for the marginal form, else 0.95.
         cores : int, optional

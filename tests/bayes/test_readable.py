@@ -109,15 +109,19 @@ def point(design, rng):
 
 
 def variable_at(name, design, at):
-    """Of the model's variable; ``name[label]`` is a part."""
+    """Of the model's variable; ``name[label]`` and ``chol_corr_<group>_<block>`` are parts."""
     if name in at:
         return at[name]
     whole, _, label = name.rstrip("]").partition("[")
     if whole == "fixef":
         return at["fixef"][[design.names[j] for j in design.kept].index(label)]
+    if name.startswith("chol_corr_"):
+        whole, _, number = name.rpartition("_")
+        of = next(f for f in design.factors if whole.endswith(f"_{f.key}"))
+        block = [b for b in of.template.sub_blocks() if b.stop - b.start > 1][int(number) - 1]
+        return at[whole][block, block]
     of = next(f for f in design.factors if whole.endswith(f"_{f.key}"))
-    places = [of.names.index(part) for part in label.split(",")]
-    return at[whole][np.ix_(places, places)] if whole.startswith("chol") else at[whole][places[0]]
+    return at[whole][of.names.index(label)]
 
 
 def density(prior, value):
@@ -313,3 +317,27 @@ def test_it_can_be_drawn_as_a_graph():
     assert {("ranef_g", "z_g"), ("ranef_g", "sd_g"), ("ranef_g", "chol_corr_g"), ("y", "ranef_g")} <= edges
     assert {("y", "fixef"), ("y", "sigma"), ("y", "ranef_h"), ("response", "y")} <= edges
     assert ("y", "z_g") not in edges
+
+
+@pytest.mark.parametrize("name", ["X", "response", "weights", "a,b"])
+def test_groups_called_like_data(name):
+    data = table().rename(columns={"g": name})
+    spec = bm.ModelSpec(f"y ~ x + (x | `{name}`)", data, weights="w" if "w" in data else None)
+    with spec.to_pymc():
+        tree = pm.sample(draws=5, tune=5, chains=1, cores=1, progressbar=False, quiet=True, random_seed=1)
+    key = name.replace(",", "_")
+    assert tree["posterior"][f"ranef_{key}"].dims[2:] == (key, f"{key}_coefficient")
+
+
+@pytest.mark.parametrize("name", ["sigma", "fixef"])
+def test_groups_called_like_parameters_are_refused(name):
+    with pytest.raises(
+        bm.PriorError, match=f"called '{name}', but draws have '{name}' already; rename the column"
+    ):
+        bm.ModelSpec(f"y ~ x + (x | {name})", table().rename(columns={"g": name})).to_pymc()
+
+
+def test_nutpie_samples_a_block_beside_another_term():
+    with bm.ModelSpec("y ~ 1 + (0 + z | g) + (x | g)", table()).to_pymc():
+        tree = pm.sample(draws=5, tune=5, chains=1, cores=1, progressbar=False, quiet=True, random_seed=1)
+    assert tree["posterior"]["corr_g"].shape == (1, 5, 3, 3)

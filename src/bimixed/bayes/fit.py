@@ -130,7 +130,14 @@ def _diagnostics(
     found = convergence(design, tree)
     wanted = how["draws"]
     sizes = tree["posterior"].sizes
-    messages = [*messages, *_mixing(found, sizes["chain"], wanted, remedy)]
+    interrupted = sizes["draw"] < wanted or sizes["chain"] < how["chains"]
+    if interrupted:
+        messages = [
+            *messages,
+            f"Interrupted: {sizes['draw']} of {wanted} draws are kept, of {sizes['chain']} of "
+            f"{how['chains']} chains. What follows is about these; let it run.",
+        ]
+    messages = [*messages, *_mixing(found, sizes["chain"], wanted, remedy, interrupted)]
     divergences = int(np.asarray(tree["sample_stats"]["diverging"]).sum())
     bfmi = energy_fraction(tree)
     if divergences:
@@ -143,11 +150,6 @@ def _diagnostics(
         messages.append(
             f"The energy changes too little from draw to draw (E-BFMI {bfmi:.2f}, below {BFMI}): the tails "
             f"of the posterior are explored slowly. Give tighter priors for sds, or {remedy}."
-        )
-    if sizes["draw"] < wanted or sizes["chain"] < how["chains"]:
-        messages.append(
-            f"Interrupted: {sizes['draw']} of {wanted} draws are kept, of {sizes['chain']} of "
-            f"{how['chains']} chains."
         )
     if messages:
         warn("\n".join(messages), ConvergenceWarning)
@@ -165,20 +167,25 @@ def _diagnostics(
     )
 
 
-def _mixing(found: Convergence, chains: int, wanted: int, remedy: str) -> list[str]:
-    """What R-hat and effective draws say."""
+def _mixing(found: Convergence, chains: int, wanted: int, remedy: str, interrupted: bool) -> list[str]:
+    """What R-hat and effective draws say; after an interrupt without advice on numbers."""
     messages = []
     if chains == 1:
-        messages.append(
-            "One chain can't be checked against others, so that R-hat is missing. Sample several (chains=4)."
-        )
+        more = "" if interrupted else " Sample several (chains=4)."
+        messages.append(f"One chain can't be checked against others, so that R-hat is missing.{more}")
     elif not found.rhat <= RHAT:
         longer = max(2000, 2 * wanted)
+        remedies = [
+            "centre the covariates of random slopes",
+            "give tighter priors where groups have few levels",
+            "or simplify the random effects",
+        ]
+        if not interrupted:
+            remedies.insert(0, f"sample longer (tune={longer}, draws={longer})")
+        advice = ", ".join(remedies)
         messages.append(
             f"Not converged: R-hat of {found.rhat_of} is {found.rhat:.3f}, above {RHAT}: the chains "
-            f"disagree. Sample longer (tune={longer}, draws={longer}), centre the "
-            "covariates of random slopes, give tighter priors where groups have few levels, or simplify the "
-            "random effects."
+            f"disagree. {advice[0].upper()}{advice[1:]}."
         )
     smallest = min(found.bulk, found.tail)
     if not smallest >= ESS:
@@ -187,6 +194,6 @@ def _mixing(found: Convergence, chains: int, wanted: int, remedy: str) -> list[s
         more = f"Ask for more (draws={enough})." if few else f"Give tighter priors, or {remedy}."
         messages.append(
             f"Few effective draws: {smallest:.0f} of {found.ess_of}, below {ESS:.0f}; means and limits carry "
-            f"Monte Carlo error. {more}"
+            f"Monte Carlo error.{'' if interrupted else ' ' + more}"
         )
     return messages

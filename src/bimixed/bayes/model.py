@@ -56,9 +56,11 @@ def build_model(design: Design, priors: Priors, centered: Mapping[str, bool]) ->
     names = [design.names[j] for j in design.kept]
     with pm.Model(coords={"coefficient": names, "row": np.arange(design.n)}) as model:
         around: dict[str, Any] = {}
-        mu: Any = 0.0 if design.offset is None else pm.Data("offset", design.offset, dims="row")
+        mu: Any = (
+            0.0 if design.offset is None else pm.Data(data_name("offset", design), design.offset, dims="row")
+        )
         if names:
-            X = pm.Data("X", design.X_kept, dims=("row", "coefficient"))
+            X = pm.Data(data_name("X", design), design.X_kept, dims=("row", "coefficient"))
             beta = fixed_effects(design, [priors[n] for n in names], names)
             around = {name: beta[j] for j, name in enumerate(names)}
             # few columns are written out: a product compiles to BLAS calls, which takes long
@@ -137,7 +139,8 @@ def prior_vector(
     if len({prior.family for prior in priors}) == 1:
         return _distribution(name, priors, positive, dims=dim)
     parts = [
-        _distribution(f"{name}[{label}]", [prior], positive, scalar=True)
+        # nutpie splits lists of names at commas
+        _distribution(f"{name}[{safe_name(label)}]", [prior], positive, scalar=True)
         for label, prior in zip(labels, priors, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(parts), dims=dim)
@@ -199,6 +202,11 @@ def random_effects(
         return ranef[rows, 0]
     values = pm.Data(f"Z_{key}", factor.values, dims=("row", within))
     return _row_products(values, [ranef[rows, k] for k in range(factor.n_coefficients)])
+
+
+def data_name(name: str, design: Design) -> str:
+    """A name for data that no group has."""
+    return f"{name}_data" if name in {safe_name(f.key) for f in design.factors} else name
 
 
 def mixed_product(rows: MixedRows, effects: Any) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bimixed.bayes.model import WRITTEN_OUT, mixed_product, prior_vector
+from bimixed.bayes.model import WRITTEN_OUT, data_name, mixed_product, prior_vector
 from bimixed.design import Design, MixedRows, RandomFactor
 from bimixed.priors import Priors, safe_name, sd_name
 
@@ -48,17 +48,19 @@ def readable_model(
     """
     names = [design.names[j] for j in design.kept]
     with pm.Model(coords={"coefficient": names, "row": np.arange(design.n)}) as model:
-        mu: Any = 0.0 if design.offset is None else pm.Data("offset", design.offset, dims="row")
+        mu: Any = (
+            0.0 if design.offset is None else pm.Data(data_name("offset", design), design.offset, dims="row")
+        )
         if names:
-            X = pm.Data("X", design.X_kept, dims=("row", "coefficient"))
+            X = pm.Data(data_name("X", design), design.X_kept, dims=("row", "coefficient"))
             fixef = prior_vector("fixef", [priors[n] for n in names], names, "coefficient")
             mu = mu + (_product(X, fixef) if len(names) <= WRITTEN_OUT else X @ fixef)
         for factor in design.factors:
             mu = mu + _rows(factor, _random_effects(model, factor, priors, centered[factor.key]))
         sigma = prior_vector("sigma", [priors["sigma"]], None, None, positive=True)
         if design.weights is not None:
-            sigma = sigma / pt.sqrt(pm.Data("weights", design.weights, dims="row"))
-        response = pm.Data("response", design.y, dims="row")
+            sigma = sigma / pt.sqrt(pm.Data(data_name("weights", design), design.weights, dims="row"))
+        response = pm.Data(data_name("response", design), design.y, dims="row")
         if likelihood:
             pm.Normal("y", mu=mu, sigma=sigma, observed=response, dims="row")
         else:
@@ -97,9 +99,8 @@ def _correlation_factor(model: pm.Model, factor: RandomFactor, priors: Priors) -
         L = pm.LKJCorr(f"chol_corr_{key}", n=K, eta=eta, dims=dims)
     else:
         L = pt.eye(K)
-        for block in blocks:
-            label = ",".join(factor.names[block])
-            own = pm.LKJCorr(f"chol_corr_{key}[{label}]", n=block.stop - block.start, eta=eta)
+        for number, block in enumerate(blocks, start=1):
+            own = pm.LKJCorr(f"chol_corr_{key}_{number}", n=block.stop - block.start, eta=eta)
             L = L[block, block].set(own)
     pm.Deterministic(f"corr_{key}", _product(L[:, None, :], L), dims=dims)
     return L

@@ -15,7 +15,7 @@ from bimixed.marginal.progress import told_if_long
 from bimixed.results.posterior import make_draws
 from bimixed.results.uncertainty import Draws
 
-COMPILING = "Compiling the density of models of this kind: up to half a minute, once on this machine."
+COMPILING = "Compiling the density of models of this kind: ten seconds to a minute, once on this machine."
 
 
 @dataclass(frozen=True)
