@@ -22,6 +22,7 @@ from bimixed.exceptions import (
     PriorError,
     UnavailableError,
 )
+from bimixed.inference.emmeans import emmeans, emtrends
 from bimixed.moments import Moments, cross_products
 from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
@@ -52,6 +53,8 @@ __all__ = [
     "__version__",
     "compare",
     "cross_products",
+    "emmeans",
+    "emtrends",
     "load_dataset",
     "plots",
     "prior_check",

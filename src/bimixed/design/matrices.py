@@ -158,6 +158,14 @@ def plain_columns_of(part: Part) -> list[str]:
     return [f.expr for f in factors if f.eval_method is Factor.EvalMethod.LOOKUP]
 
 
+def columns_of_factor(factor: Any, columns: list[str]) -> list[str]:
+    """Columns of the data that one of formulaic's factors uses."""
+    name = str(getattr(factor, "expr", factor))
+    if name in columns:
+        return [name]
+    return [own for own in dict.fromkeys(names_in_python(name)) if own in columns]
+
+
 @dataclass(frozen=True)
 class EncodedPart:
     """A materialised part: values (n, k), names of the k columns, and the spec to redo it.

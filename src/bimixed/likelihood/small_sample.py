@@ -47,13 +47,18 @@ class SmallSample:
     reml: bool
     free: NDArray[np.bool_]
 
-    def check(self) -> None:
-        """Whether the model isn't too wide.
+    def check(self, kenward_roger: bool = False) -> None:
+        """Whether the model isn't too wide, and for Kenward and Roger's method fitted by REML.
 
         Raises
         ------
         UnavailableError
         """
+        if kenward_roger and not self.reml:
+            raise UnavailableError(
+                "Kenward and Roger's method is derived for REML; fit with method='reml', or ask for "
+                "ddf='satterthwaite'."
+            )
         check_width(self.cp)
 
     @cached_property
@@ -118,11 +123,7 @@ class SmallSample:
     @cached_property
     def _W(self) -> Array:
         """Covariance of τ by the expected information; zero where nothing is estimated."""
-        if not self.reml:
-            raise UnavailableError(
-                "Kenward and Roger's method is derived for REML; fit with method='reml', or ask for "
-                "ddf='satterthwaite'."
-            )
+        self.check(kenward_roger=True)
         information = 0.5 * self._second.projected_traces
         used = np.flatnonzero(np.append(self.free, True))
         size = 1.0 / np.sqrt(np.diag(information)[used])

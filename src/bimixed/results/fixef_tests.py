@@ -71,14 +71,34 @@ class FixefTests:
         if ddf not in DDF:
             raise DataError(f"ddf is {ddf!r}; choose one of {', '.join(map(repr, DDF))}.")
         if ddf in ("satterthwaite", "kenward-roger"):
-            small_sample.check()
+            small_sample.check(kenward_roger=ddf == "kenward-roger")
         return FixefTests(design, estimates, small_sample, ddf)
 
     def rows(self, L: Array) -> Combinations:
         """Each row's combination by itself, L (k, coefficients); NaN where a dropped column is in it."""
         L, known = self._known(L)
+        return self._combined(L, known)
+
+    def estimable_rows(self, L: Array) -> Combinations:
+        """The same of rows that are known to be estimable, whatever they have on dropped columns."""
+        unknown = np.isnan(self.estimates.std_errors[self.design.kept])
+        L = L[:, self.design.kept]
+        return self._combined(L, ~(np.abs(L[:, unknown]) > 0.0).any(axis=1))
+
+    def correlation(self, L: Array) -> Array:
+        """Correlations of the rows' estimates."""
+        L = L[:, self.design.kept]
+        cov = L @ self._own_vcov @ L.T
+        sd = np.sqrt(np.diag(cov))
+        return np.asarray(cov / np.outer(sd, sd))
+
+    @property
+    def _own_vcov(self) -> Array:
+        return self.small_sample.adjusted_covariance() if self.ddf == "kenward-roger" else self._vcov
+
+    def _combined(self, L: Array, known: NDArray[np.bool_]) -> Combinations:
         estimate = np.where(known, L @ self._beta, np.nan)
-        vcov = self._vcov if self.ddf != "kenward-roger" else self.small_sample.adjusted_covariance()
+        vcov = self._own_vcov
         with np.errstate(invalid="ignore"):
             std_error = np.where(known, np.sqrt(np.einsum("ka,ab,kb->k", L, vcov, L)), np.nan)
         df = np.full(len(L), np.nan)

@@ -256,7 +256,7 @@ class FTest:
 class SmallSampleOf(Protocol):
     """Degrees of freedom of tests of fixed effects; rows of L are on the independent columns of X."""
 
-    def check(self) -> None:
+    def check(self, kenward_roger: bool = False) -> None:
         """Raise UnavailableError where there are none."""
         ...
 
