@@ -23,6 +23,7 @@ from bimixed.exceptions import (
     UnavailableError,
 )
 from bimixed.inference.emmeans import emmeans, emtrends
+from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
 from bimixed.moments import Moments, cross_products
 from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
@@ -43,6 +44,7 @@ __all__ = [
     "FitError",
     "FormulaError",
     "IdentificationWarning",
+    "LikelihoodRatioTest",
     "MixedModelResult",
     "ModelSpec",
     "Moments",
@@ -56,6 +58,7 @@ __all__ = [
     "emmeans",
     "emtrends",
     "load_dataset",
+    "lrtest",
     "plots",
     "prior_check",
 ]
