@@ -24,6 +24,7 @@ from bimixed.exceptions import (
 )
 from bimixed.inference.emmeans import emmeans, emtrends
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
+from bimixed.inference.rlrt import VarianceTest, rlrt
 from bimixed.moments import Moments, cross_products
 from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
@@ -52,6 +53,7 @@ __all__ = [
     "PriorCheck",
     "PriorError",
     "UnavailableError",
+    "VarianceTest",
     "__version__",
     "compare",
     "cross_products",
@@ -61,6 +63,7 @@ __all__ = [
     "lrtest",
     "plots",
     "prior_check",
+    "rlrt",
 ]
 
 
