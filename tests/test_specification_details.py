@@ -490,7 +490,7 @@ def test_names_of_other_packages_are_answered():
         ("VarCorr", "write fit.varcorr"),
         ("confint", "write fit.conf_int()"),
         ("isSingular", "write fit.diagnostics.singular"),
-        ("bootMer", "write fit.refit_many(fit.spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000"),
+        ("bootMer", "write bm.bootstrap(fit, n=1000, random_seed=1)"),
         ("deviance", "write -2 * fit.loglik"),
         ("anova", "fit.coef_table() tests the coefficients"),
         ("profile", "fit.conf_int() has Wald limits"),

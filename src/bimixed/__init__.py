@@ -22,6 +22,7 @@ from bimixed.exceptions import (
     PriorError,
     UnavailableError,
 )
+from bimixed.inference.bootstrap import Bootstrap, bootstrap
 from bimixed.inference.emmeans import emmeans, emtrends
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
 from bimixed.inference.rlrt import VarianceTest, rlrt
@@ -39,6 +40,7 @@ __all__ = [
     "ArgumentError",
     "BimixedError",
     "BimixedWarning",
+    "Bootstrap",
     "Comparison",
     "ConvergenceWarning",
     "DataError",
@@ -55,6 +57,7 @@ __all__ = [
     "UnavailableError",
     "VarianceTest",
     "__version__",
+    "bootstrap",
     "compare",
     "cross_products",
     "emmeans",

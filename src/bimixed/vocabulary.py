@@ -345,10 +345,6 @@ RESULT_NAMES = {
     **dict.fromkeys(("get_influence", "dfbeta", "dfbetas"), "influence()"),
     **dict.fromkeys(("vcovCR", "vcov_cluster", "get_robustcov_results"), "vcov_robust()"),
     "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
-    **dict.fromkeys(
-        ("bootstrap", "bootMer"),
-        "refit_many(fit.spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
-    ),
 }
 """Attributes of other packages' results → ours."""
 _RESULT_SENTENCES = {
@@ -357,6 +353,8 @@ _RESULT_SENTENCES = {
     "profile": "profiles aren't available in this version: fit.conf_int() has Wald limits",
     **dict.fromkeys(("prior_check", "powerscale_sensitivity"), "write bm.prior_check(fit)"),
     **dict.fromkeys(("posterior_predict", "sample_posterior_predictive"), "write fit.posterior_predictive()"),
+    **dict.fromkeys(("bootstrap", "bootMer"), "write bm.bootstrap(fit, n=1000, random_seed=1)"),
+    **dict.fromkeys(("lrtest", "compare_lr_test"), "write bm.lrtest(small, large)"),
     "plot": "bm.compare(fit, other).plot() draws two fits, fit.fitted and fit.resid are Series to plot",
 }
 _SPEC_SENTENCES = {
@@ -389,7 +387,7 @@ MODULE_NAMES = {
     "Model": "ModelSpec('y ~ x + (1 | g)', data).fit('nuts')",
     "from_formula": "ModelSpec.from_groups('y ~ x', data, groups='g')",
     "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
-    "bootstrap": "fit.refit_many(spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
-    "bootMer": "fit.refit_many(spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1))",
+    "bootMer": "bm.bootstrap(fit, n=1000, random_seed=1)",
+    **dict.fromkeys(("exactRLRT", "exactLRT"), "bm.rlrt(fit, 'group[coefficient]')"),
 }
 """Functions of other packages → ours."""

@@ -1,6 +1,7 @@
 """Tables, tests and intervals of a result; what takes more than arrays is done in `inference/`."""
 
 from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bimixed.inference.hypotheses import HypothesisTest
 
 Ddf = Literal["satterthwaite", "kenward-roger", "residual", "normal"]
+    from bimixed.results.result import MixedModelResult
 
 
 class Inferring(Refitting):
@@ -150,6 +152,13 @@ class Inferring(Refitting):
         method: Literal["wald"] = "wald",
         *,
         ddf: Ddf | None = None,
+    def conf_int(
+        self,
+        level: float = 0.95,
+        method: Literal["wald", "bootstrap"] = "wald",
+        *,
+        n: int = 1000,
+        random_seed: int | None = None,
         **unknown: Any,
     ) -> pd.DataFrame:
         """Limits for fixed effects, sds, correlations and sigma.
@@ -163,6 +172,13 @@ class Inferring(Refitting):
             boundary). Draws give equal tails whatever the method.
         ddf : str, optional
             As in :meth:`coef_table`; "normal" for lme4's Wald intervals.
+        method : {"wald", "bootstrap"}
+            For likelihood fits the normal approximation: fixed effects on their own scale, sds on
+            the log scale, correlations on Fisher's z (delta method; NaN at the boundary); or
+            percentiles of a parametric bootstrap (:func:`bimixed.bootstrap` has other kinds). Draws
+            give equal tails.
+        n, random_seed : int
+            Of the bootstrap.
 
         Returns
         -------
@@ -176,6 +192,15 @@ class Inferring(Refitting):
         return tables.interval_table(
             self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
         )
+        refuse_unknown("conf_int", unknown, ("level", "method", "n", "random_seed"))
+        if method == "bootstrap":
+            from bimixed.inference.bootstrap import bootstrap
+
+            tables.check_level(level)
+            return bootstrap(cast("MixedModelResult", self), n, random_seed=random_seed).conf_int(level)
+        if method != "wald":
+            raise DataError(f"method is {method!r}; choose 'wald' or 'bootstrap'.")
+        return tables.interval_table(self.design, self.uncertainty, level)
 
     def variance_table(self) -> pd.DataFrame:
         """Variance parameters with standard errors, each on its own scale.
