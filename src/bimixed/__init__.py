@@ -23,6 +23,7 @@ from bimixed.exceptions import (
     UnavailableError,
 )
 from bimixed.inference.bootstrap import Bootstrap, bootstrap
+from bimixed.inference.drop_one import DropOne, drop1
 from bimixed.inference.emmeans import emmeans, emtrends
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
 from bimixed.inference.rlrt import VarianceTest, rlrt
@@ -44,6 +45,7 @@ __all__ = [
     "Comparison",
     "ConvergenceWarning",
     "DataError",
+    "DropOne",
     "FitError",
     "FormulaError",
     "IdentificationWarning",
@@ -60,6 +62,7 @@ __all__ = [
     "bootstrap",
     "compare",
     "cross_products",
+    "drop1",
     "emmeans",
     "emtrends",
     "load_dataset",

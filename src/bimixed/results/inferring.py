@@ -227,3 +227,28 @@ class Inferring(Refitting):
         sigma                     49.5        7.1
         """
         return tables.variance_table(self.uncertainty)
+
+    def all_optimizers(self) -> Any:
+        """Fit the same model by every optimiser, from the same start, to see whether they agree.
+
+        Returns
+        -------
+        OptimizerAgreement
+            ``table`` by optimiser (``loglik``, ``difference`` of parameters, ``seconds``, ``converged``) and
+            ``verdict``, a sentence. SciPy's optimisers are each followed by Newton steps, as in ``fit``.
+
+        Raises
+        ------
+        UnavailableError
+            For draws.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff")).fit()
+        >>> fit.all_optimizers().verdict
+        'They agree: the same log-likelihood and the same parameters, as far as these can be known.'
+        """
+        from bimixed.inference.optimizers import all_optimizers
+
+        return all_optimizers(cast("MixedModelResult", self))
