@@ -158,11 +158,11 @@ class TestReplicates:
     @pytest.mark.parametrize("kind", ["parametric", "case"])
     def test_the_same_whatever_the_workers(self, slopes, kind):
         one, two = (
-            bm.bootstrap(slopes, n=110, kind=kind, random_seed=5, workers=workers).replicates
+            bm.bootstrap(slopes, n=60, kind=kind, random_seed=5, workers=workers).replicates
             for workers in (1, 2)
         )
         pd.testing.assert_frame_equal(one, two, check_exact=True)
-        assert not one.equals(bm.bootstrap(slopes, n=110, kind=kind, random_seed=6).replicates)
+        assert not one.equals(bm.bootstrap(slopes, n=60, kind=kind, random_seed=6).replicates)
 
     def test_spread_and_limits_are_those_of_theory(self, intercepts):
         """Fixed effects and sigma of a large regular design: 1,000 replicates know an sd to 2.2 %."""

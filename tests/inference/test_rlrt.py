@@ -7,6 +7,7 @@ import scipy.linalg
 from scipy import stats
 
 import bimixed as bm
+from bimixed.design import wide
 from bimixed.inference.rlrt import _under_null, without
 from bimixed.inference.spectral import Spectrum
 from bimixed.likelihood.fit import fit_likelihood
@@ -191,9 +192,27 @@ def test_the_bootstrap_against_refits_one_by_one_with_a_singular_null():
     np.testing.assert_allclose(test.simulated, np.maximum(ours, 0), rtol=0, atol=1e-7)
 
 
+def test_beside_a_wide_fixed_factor(monkeypatch):
+    monkeypatch.setattr(wide, "LARGE", 1000)
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"i": np.repeat(np.arange(120), 3).astype(str), "g": rng.integers(0, 9, 360)})
+    data["y"] = rng.normal(size=360) + 0.5 * rng.normal(size=9)[data["g"]]
+    fit = bm.ModelSpec("y ~ i + (1 | g)", data).fit()
+    assert fit.design.wide is not None
+    test = bm.rlrt(fit, n_sim=1, random_seed=1)
+    X = fit.design.X.toarray()
+    assert test.method == "bootstrap"
+    assert test.statistic == pytest.approx(fixed_only(X, data["y"], True) + 2 * fit.loglik, abs=1e-7)
+    ratios, _ = _under_null(fit, fit.refitter, 0, (0,))
+    beta = np.linalg.lstsq(X, data["y"])[0]
+    np.testing.assert_allclose(ratios.draw.mean, X @ beta, atol=1e-8)
+    rss = np.sum((data["y"] - X @ beta) ** 2)
+    np.testing.assert_allclose(ratios.draw.sds, np.sqrt(rss / (360 - 120)), rtol=1e-8)
+
+
 def test_two_workers_give_the_same():
     fit = bm.ModelSpec("y ~ x + (x | g)", data_set(n=60)).fit()
-    one, two = (bm.rlrt(fit, "g[x]", n_sim=110, random_seed=3, workers=w, progress=False) for w in (1, 2))
+    one, two = (bm.rlrt(fit, "g[x]", n_sim=55, random_seed=3, workers=w, progress=False) for w in (1, 2))
     np.testing.assert_array_equal(one.simulated, two.simulated)
 
 

@@ -17,6 +17,7 @@ from bimixed.inference.processes import work_through
 from bimixed.inference.resampling import Parametric
 from bimixed.inference.spectral import Spectrum
 from bimixed.likelihood.fit import Refitter, fit_likelihood
+from bimixed.likelihood.problem import At
 from bimixed.marginal.progress import Progress
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import Summary
@@ -338,14 +339,13 @@ def _under_null(
         null = fit_likelihood(design, reml=reml, optimizer=large.optimizer)
         return Ratios(Parametric.of(null), large, engine(null, "")), -2.0 * null.loglik
     problem, prepared = large.problem, large.setup.preparation
-    at_zero = problem(np.zeros(int(problem.free.sum()))).value
-    basis = problem.cp.basis
-    df = problem.cp.df(reml)
-    small = NoRandomEffects(prepared, df, at_zero - df * float(np.log(basis.rss)))
-    beta = basis.coefficients(np.zeros(problem.cp.p), [np.zeros((0, 0))] * len(fit.design.factors))
-    mean = np.asarray(design.X_kept @ beta)
+    here, basis, df = problem(np.zeros(int(problem.free.sum()))), problem.cp.basis, problem.cp.df(reml)
+    if not isinstance(here, At):
+        raise FitError("The likelihood without random effects can't be computed; centre the covariates.")
+    small = NoRandomEffects(prepared, df, here.value - df * float(np.log(basis.rss)))
+    mean = np.asarray(design.X_kept @ basis.coefficients(here.gamma, here.modes))
     mean = mean if design.offset is None else mean + design.offset
     # sigma of weights as given; they have a geometric mean of 1 in the basis
     sigma = np.sqrt(basis.rss / df * large.weight_scale)
     sds = np.full(design.n, sigma) if design.weights is None else sigma / np.sqrt(design.weights)
-    return Ratios(Parametric(design, mean, (), sds), large, small), at_zero
+    return Ratios(Parametric(design, mean, (), sds), large, small), here.value
