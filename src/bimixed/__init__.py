@@ -24,7 +24,8 @@ from bimixed.exceptions import (
 )
 from bimixed.inference.bootstrap import Bootstrap, bootstrap
 from bimixed.inference.drop_one import DropOne, drop1
-from bimixed.inference.emmeans import emmeans, emtrends
+from bimixed.inference.emmeans import MarginalMeans, emmeans, emtrends
+from bimixed.inference.hypotheses import HypothesisTest
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
 from bimixed.inference.rlrt import VarianceTest, rlrt
 from bimixed.moments import Moments, cross_products
@@ -48,8 +49,10 @@ __all__ = [
     "DropOne",
     "FitError",
     "FormulaError",
+    "HypothesisTest",
     "IdentificationWarning",
     "LikelihoodRatioTest",
+    "MarginalMeans",
     "MixedModelResult",
     "ModelSpec",
     "Moments",

@@ -1,6 +1,5 @@
 """Tables, tests and intervals of a result; what takes more than arrays is done in `inference/`."""
 
-from typing import TYPE_CHECKING, Any, Literal
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
@@ -15,9 +14,9 @@ from bimixed.vocabulary import refuse_unknown
 
 if TYPE_CHECKING:
     from bimixed.inference.hypotheses import HypothesisTest
+    from bimixed.results.result import MixedModelResult
 
 Ddf = Literal["satterthwaite", "kenward-roger", "residual", "normal"]
-    from bimixed.results.result import MixedModelResult
 
 
 class Inferring(Refitting):
@@ -149,14 +148,9 @@ class Inferring(Refitting):
     def conf_int(
         self,
         level: float = 0.95,
-        method: Literal["wald"] = "wald",
-        *,
-        ddf: Ddf | None = None,
-    def conf_int(
-        self,
-        level: float = 0.95,
         method: Literal["wald", "bootstrap"] = "wald",
         *,
+        ddf: Ddf | None = None,
         n: int = 1000,
         random_seed: int | None = None,
         **unknown: Any,
@@ -166,17 +160,12 @@ class Inferring(Refitting):
         Parameters
         ----------
         level : float
-        method : {"wald"}
-            For likelihood fits: fixed effects as in :meth:`coef_table`; sds on the log scale
-            and correlations on Fisher's z by the normal distribution (delta method; NaN at the
-            boundary). Draws give equal tails whatever the method.
-        ddf : str, optional
-            As in :meth:`coef_table`; "normal" for lme4's Wald intervals.
         method : {"wald", "bootstrap"}
-            For likelihood fits the normal approximation: fixed effects on their own scale, sds on
-            the log scale, correlations on Fisher's z (delta method; NaN at the boundary); or
-            percentiles of a parametric bootstrap (:func:`bimixed.bootstrap` has other kinds). Draws
-            give equal tails.
+            For likelihood fits: fixed effects as in :meth:`coef_table`; sds on the log scale and correlations
+            on Fisher's z by the normal distribution (delta method; NaN at the boundary). Or percentiles of a
+            parametric bootstrap (:func:`bimixed.bootstrap` has other kinds). Draws give equal tails.
+        ddf : str, optional
+            Of Wald limits, as in :meth:`coef_table`; "normal" for lme4's.
         n, random_seed : int
             Of the bootstrap.
 
@@ -186,13 +175,7 @@ class Inferring(Refitting):
             ``lower``, ``upper``; rows named like coefficients, ``sd_<group>[<coefficient>]``,
             ``corr_<group>[<a>,<b>]`` and ``sigma``.
         """
-        refuse_unknown("conf_int", unknown, ("level", "method", "ddf"))
-        if method != "wald":
-            raise DataError(f"method is {method!r}; only 'wald' is available in this version.")
-        return tables.interval_table(
-            self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
-        )
-        refuse_unknown("conf_int", unknown, ("level", "method", "n", "random_seed"))
+        refuse_unknown("conf_int", unknown, ("level", "method", "ddf", "n", "random_seed"))
         if method == "bootstrap":
             from bimixed.inference.bootstrap import bootstrap
 
@@ -200,7 +183,9 @@ class Inferring(Refitting):
             return bootstrap(cast("MixedModelResult", self), n, random_seed=random_seed).conf_int(level)
         if method != "wald":
             raise DataError(f"method is {method!r}; choose 'wald' or 'bootstrap'.")
-        return tables.interval_table(self.design, self.uncertainty, level)
+        return tables.interval_table(
+            self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
+        )
 
     def variance_table(self) -> pd.DataFrame:
         """Variance parameters with standard errors, each on its own scale.
