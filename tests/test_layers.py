@@ -56,7 +56,7 @@ LAYERS = [
     "__init__",
     "demo",
 ]
-LAZY = {("compare", "plots"), ("results", "inference")}
+LAZY = {("compare", "plots"), ("inference", "plots"), ("results", "inference")}
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}

@@ -493,7 +493,7 @@ def test_names_of_other_packages_are_answered():
         ("bootMer", "write bm.bootstrap(fit, n=1000, random_seed=1)"),
         ("deviance", "write -2 * fit.loglik"),
         ("anova", "fit.coef_table() tests the coefficients"),
-        ("profile", "fit.conf_int() has Wald limits"),
+        ("profile", "write bm.profile(fit)"),
         ("plot", "bm.compare(fit, other).plot()"),
     ],
 )

@@ -27,6 +27,7 @@ from bimixed.inference.drop_one import DropOne, drop1
 from bimixed.inference.emmeans import MarginalMeans, emmeans, emtrends
 from bimixed.inference.hypotheses import HypothesisTest
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
+from bimixed.inference.profile import Profile, profile
 from bimixed.inference.rlrt import VarianceTest, rlrt
 from bimixed.moments import Moments, cross_products
 from bimixed.prior_check import PriorCheck, prior_check
@@ -59,6 +60,7 @@ __all__ = [
     "Prior",
     "PriorCheck",
     "PriorError",
+    "Profile",
     "UnavailableError",
     "VarianceTest",
     "__version__",
@@ -72,6 +74,7 @@ __all__ = [
     "lrtest",
     "plots",
     "prior_check",
+    "profile",
     "rlrt",
 ]
 

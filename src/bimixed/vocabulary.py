@@ -350,7 +350,7 @@ RESULT_NAMES = {
 _RESULT_SENTENCES = {
     "deviance": "write -2 * fit.loglik",
     **dict.fromkeys(("t_test", "f_test", "wald_test"), "write fit.test('x = 0, z = 1')"),
-    "profile": "profiles aren't available in this version: fit.conf_int() has Wald limits",
+    "profile": "write bm.profile(fit), or fit.conf_int(method='profile')",
     **dict.fromkeys(("prior_check", "powerscale_sensitivity"), "write bm.prior_check(fit)"),
     **dict.fromkeys(("posterior_predict", "sample_posterior_predictive"), "write fit.posterior_predictive()"),
     **dict.fromkeys(("bootstrap", "bootMer"), "write bm.bootstrap(fit, n=1000, random_seed=1)"),

@@ -6,8 +6,8 @@ Tolerances against lme4 are those of its printed log-likelihoods (1e-7, so 4e-7 
 import numpy as np
 import pandas as pd
 import pytest
+from lme4_fits import REFERENCE, fitted
 from scipy import stats
-from test_lme4 import REFERENCE, fitted
 
 import bimixed as bm
 from bimixed.design import wide

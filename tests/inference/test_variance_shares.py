@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from designs import data
 from drawn import importance_fit
-from test_lme4 import FITS, fitted
+from lme4_fits import FITS, fitted
 
 import bimixed as bm
 

@@ -256,7 +256,7 @@ def _newton(objective: Objective, x: Array) -> tuple[Array, float, Array]:
             there = objective(moved)
             at_there = there.hessian()
             missed = there.gradient - here.gradient - (at_there + correction) @ (moved - x)
-            correction = correction + _rank_one(missed, moved - x)
+            correction = correction + rank_one(missed, moved - x)
             x, here, known = moved, there, at_there
         before = decrement
         step, decrement = newton_step(here.gradient, known + correction)
@@ -278,7 +278,7 @@ def _line_search(objective: Objective, x: Array, here: Point, step: Array) -> fl
     return None
 
 
-def _rank_one(missed: Array, moved: Array) -> Array:
+def rank_one(missed: Array, moved: Array) -> Array:
     """Symmetric rank-one update, left out where it would divide by almost nothing."""
     product = float(missed @ moved)
     if abs(product) <= 1e-8 * float(np.linalg.norm(missed) * np.linalg.norm(moved)):

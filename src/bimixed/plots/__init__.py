@@ -3,6 +3,7 @@
 from bimixed.plots.comparison import comparison_figure
 from bimixed.plots.forest import forest
 from bimixed.plots.prior import prior
+from bimixed.plots.profile import profile
 from bimixed.plots.shrinkage import shrinkage
 
-__all__ = ["comparison_figure", "forest", "prior", "shrinkage"]
+__all__ = ["comparison_figure", "forest", "prior", "profile", "shrinkage"]

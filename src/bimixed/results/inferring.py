@@ -148,7 +148,7 @@ class Inferring(Refitting):
     def conf_int(
         self,
         level: float = 0.95,
-        method: Literal["wald", "bootstrap"] = "wald",
+        method: Literal["wald", "profile", "bootstrap"] = "wald",
         *,
         ddf: Ddf | None = None,
         n: int = 1000,
@@ -160,10 +160,12 @@ class Inferring(Refitting):
         Parameters
         ----------
         level : float
-        method : {"wald", "bootstrap"}
-            For likelihood fits: fixed effects as in :meth:`coef_table`; sds on the log scale and correlations
-            on Fisher's z by the normal distribution (delta method; NaN at the boundary). Or percentiles of a
-            parametric bootstrap (:func:`bimixed.bootstrap` has other kinds). Draws give equal tails.
+        method : {"wald", "profile", "bootstrap"}
+            Of likelihood fits. "wald": fixed effects as in :meth:`coef_table`; sds on the log scale and
+            correlations on Fisher's z by the normal distribution (delta method; NaN at the boundary).
+            "profile": the profile likelihood, which :func:`bimixed.profile` explains (of a REML fit, fixed
+            effects by ML). "bootstrap": percentiles of a parametric bootstrap (:func:`bimixed.bootstrap`
+            has other kinds). Draws give equal tails whatever the method.
         ddf : str, optional
             Of Wald limits, as in :meth:`coef_table`; "normal" for lme4's.
         n, random_seed : int
@@ -176,13 +178,17 @@ class Inferring(Refitting):
             ``corr_<group>[<a>,<b>]`` and ``sigma``.
         """
         refuse_unknown("conf_int", unknown, ("level", "method", "ddf", "n", "random_seed"))
-        if method == "bootstrap":
+        if method not in ("wald", "profile", "bootstrap"):
+            raise DataError(f"method is {method!r}; choose 'wald', 'profile' or 'bootstrap'.")
+        tables.check_level(level)
+        if method == "bootstrap" and self.likelihood is not None:
             from bimixed.inference.bootstrap import bootstrap
 
-            tables.check_level(level)
             return bootstrap(cast("MixedModelResult", self), n, random_seed=random_seed).conf_int(level)
-        if method != "wald":
-            raise DataError(f"method is {method!r}; choose 'wald' or 'bootstrap'.")
+        if method == "profile" and self.likelihood is not None:
+            from bimixed.inference.profile import interval_table
+
+            return interval_table(self, level)
         return tables.interval_table(
             self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
         )

@@ -17,3 +17,10 @@ def two_sided_p(statistic: Array) -> Array:
     from scipy.special import ndtr
 
     return np.asarray(2.0 * ndtr(-np.abs(statistic)))
+
+
+def coverage(zeta: float) -> float:
+    """Probability within ±|ζ|."""
+    from scipy.special import ndtr
+
+    return float(1.0 - 2.0 * ndtr(-abs(zeta)))

@@ -1,0 +1,299 @@
+"""Profile likelihood of every parameter, and the intervals that it gives."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bimixed.covariance import Array
+from bimixed.exceptions import ConvergenceWarning, DataError, UnavailableError, warn
+from bimixed.inference.criteria import Criteria, Unprofiled
+from bimixed.inference.curve import Branch, Curve, trace
+from bimixed.marginal.progress import Progress
+from bimixed.results import MixedModelResult
+from bimixed.results.normal import coverage, quantile
+from bimixed.results.summary import format_table
+from bimixed.results.tables import check_level
+from bimixed.shortening import short_formula
+
+REACH = 0.99
+"""Level whose limits every profile goes beyond."""
+LOWER = 1e-6
+"""Deviances lower than the fit's by more than this are told."""
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """Profiles of the likelihood, made by :func:`bimixed.profile`.
+
+    Attributes
+    ----------
+    formula : str
+    parameters : tuple of str
+        Those asked for, named as in ``fit.conf_int()``.
+    estimates : pandas.Series
+        Of the criterion that is profiled: of a REML fit, fixed effects are those of ML.
+    criterion : pandas.Series
+        "REML" or "ML", by parameter. Fixed effects are always profiled by ML, because REML criteria of
+        different fixed parts can't be compared.
+    curves : mapping
+        The profile of each parameter that has one.
+    notes : tuple of str
+        What has no profile and why; where limits are bounds.
+    """
+
+    formula: str
+    parameters: tuple[str, ...]
+    estimates: pd.Series
+    criterion: pd.Series
+    curves: Mapping[str, Curve]
+    notes: tuple[str, ...]
+    _known: dict[float, pd.DataFrame] = field(default_factory=dict, compare=False)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Every point that was computed.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``parameter``; ``value``; ``zeta``, the signed root of the rise of the deviance from the optimum;
+            ``deviance``, −2 times the log-likelihood at its highest given the value; ``criterion``. Sorted by
+            value within a parameter.
+        """
+        rows = [
+            (name, curve.criterion.value(point.c), point.zeta, point.minimum.value, self.criterion[name])
+            for name, curve in self.curves.items()
+            for point in curve.points
+        ]
+        return pd.DataFrame(rows, columns=["parameter", "value", "zeta", "deviance", "criterion"])
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Limits where ζ² is the χ²₁ quantile of the level.
+
+        Each limit is found by Newton's method on the profile, not interpolated. An sd of 0 or a correlation
+        of ±1 is the limit where ζ stays within the quantile up to there.
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``lower``, ``upper``; NaN for parameters without a profile, which :attr:`notes` explain.
+        """
+        check_level(level)
+        if level not in self._known:
+            self._known[level] = self._limits(quantile(0.5 + level / 2.0))
+        return self._known[level].copy()
+
+    def _limits(self, cutoff: float) -> pd.DataFrame:
+        limits = np.full((len(self.parameters), 2), np.nan)
+        for row, name in enumerate(self.parameters):
+            curve = self.curves.get(name)
+            if curve is not None:
+                ends = [curve.criterion.value(curve.limit(side, cutoff)) for side in (-1, 1)]
+                limits[row] = sorted(ends)
+        index = pd.Index(self.parameters, name="parameter")
+        return pd.DataFrame(limits, index=index, columns=["lower", "upper"])
+
+    def line(self, parameter: str, n: int = 20) -> tuple[Array, Array]:
+        """Values and zetas of a smooth line through the points of one parameter, n between neighbours."""
+        curve = self.curves[parameter]
+        c, zeta = curve.line(n)
+        return np.array([curve.criterion.value(one) for one in c]), zeta
+
+    def plot(
+        self, parameters: Sequence[str] | None = None, levels: Sequence[float] = (0.5, 0.8, 0.95)
+    ) -> Any:
+        """ζ against the value, a panel for each parameter, with intervals of these levels.
+
+        Returns
+        -------
+        array of matplotlib Axes
+        """
+        from bimixed.plots import profile
+
+        return profile(self, parameters, levels)
+
+    def __str__(self) -> str:
+        limits = self.conf_int()
+        table = pd.DataFrame(
+            {
+                "estimate": self.estimates,
+                "lower": limits["lower"],
+                "upper": limits["upper"],
+                "criterion": self.criterion,
+            }
+        )
+        lines = [f"Profile likelihood of {short_formula(self.formula)}", "", "Limits of 95 %:"]
+        lines += format_table(table).split("\n")
+        if set(self.criterion) == {"REML", "ML"}:
+            lines += ["", "* Fixed effects are profiled by ML, from a refit; variance parameters by REML."]
+        lines += [f"* {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def profile(
+    fit: MixedModelResult,
+    parameters: str | Iterable[str] | None = None,
+    *,
+    progress: bool = True,
+) -> Profile:
+    """Profile the likelihood of a fit.
+
+    Parameters
+    ----------
+    fit : MixedModelResult
+        By "reml" or "ml". Of an ML fit everything is profiled by ML; of a REML fit the variance parameters by
+        the REML criterion and the fixed effects by ML, which takes a refit.
+    parameters : str or list of str, optional
+        Names as in ``fit.conf_int()``; default all of them.
+    progress : bool
+        Tell how far it is on standard error, where it takes longer than two seconds. An interrupt keeps the
+        parameters that are done.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    UnavailableError
+        For draws, naming ``conf_int``.
+    DataError
+        For a name that isn't a parameter, or that of one without a profile: a correlation at ±1 or with an sd
+        of 0, what the data don't identify, a coefficient that was dropped.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If some profile finds a lower deviance than the fit did, or the work was interrupted.
+
+    Notes
+    -----
+    At each point all other parameters are at their best (Bates, Mächler, Bolker and Walker 2015, sec. 5.1).
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff")).fit(method="ml")
+    >>> bm.profile(fit).conf_int().round(2)
+                           lower    upper
+    parameter
+    Intercept            1486.45  1568.55
+    sd_Batch[Intercept]    12.20    84.06
+    sigma                  38.23    67.66
+    """
+    return profiled(fit, parameters, REACH, progress)
+
+
+def profiled(
+    fit: MixedModelResult, parameters: str | Iterable[str] | None, reach: float, progress: bool
+) -> Profile:
+    """As :func:`profile`, as far as the limits of the level ``reach``."""
+    if not isinstance(fit, MixedModelResult):
+        raise DataError(f"profile takes a fit, the result of spec.fit(); this is a {type(fit).__name__}.")
+    if fit.refitter is None or fit.likelihood is None:
+        raise UnavailableError(
+            "A posterior has no profile: fit.conf_int() gives equal tails of the draws. For profiles fit "
+            "with method='reml' or 'ml'."
+        )
+    criteria = Criteria(fit)
+    names = _asked(criteria.names, parameters)
+    curves: dict[str, Curve] = {}
+    notes: list[str] = []
+    cutoff = quantile(0.5 + reach / 2.0)
+    with Progress(len(names), "profile", progress) as told:
+        try:
+            for done, name in enumerate(names):
+                made = criteria.of(name)
+                if isinstance(made, Unprofiled):
+                    if parameters is not None:
+                        raise DataError(f"{name} has no profile: {made.why}")
+                    notes.append(f"{name} has no profile: {made.why}")
+                else:
+                    curves[name] = trace(made.criterion, made.base, cutoff)
+                    notes += _notes(name, curves[name], criteria)
+                told.update(done + 1)
+        except KeyboardInterrupt:
+            notes.append(
+                f"Interrupted: {len(names) - len(curves)} of {len(names)} parameters have no profile."
+            )
+            warn(notes[-1], ConvergenceWarning)
+    index = pd.Index(names, name="parameter")
+    values = [
+        curves[name].criterion.value(float(curves[name].criterion.start[-1])) if name in curves else np.nan
+        for name in names
+    ]
+    return Profile(
+        formula=fit.formula,
+        parameters=tuple(names),
+        estimates=pd.Series(values, index, name="estimate", dtype=float),
+        criterion=pd.Series([criteria.used(name) for name in names], index, name="criterion"),
+        curves=curves,
+        notes=tuple(notes),
+    )
+
+
+def interval_table(fit: Any, level: float) -> pd.DataFrame:
+    """Limits of every parameter by profile, for ``fit.conf_int``; the criteria are in its ``attrs``."""
+    check_level(level)
+    made = profiled(fit, None, level, progress=True)
+    limits = made.conf_int(level)
+    limits.attrs["criterion"] = made.criterion.to_dict()
+    return limits
+
+
+def _asked(known: Sequence[str], parameters: str | Iterable[str] | None) -> list[str]:
+    if parameters is None:
+        return list(known)
+    names = [parameters] if isinstance(parameters, str) else list(parameters)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        what = f"{unknown[0]!r} is no parameter" if unknown else "No parameter is named"
+        raise DataError(f"{what} of this fit; its parameters are {', '.join(known)}.")
+    return list(dict.fromkeys(names))
+
+
+def _notes(name: str, curve: Curve, criteria: Criteria) -> list[str]:
+    """What a reader of the limits should know of one profile."""
+    notes = []
+    value = curve.criterion.value
+    for branch in (curve.lower, curve.upper):
+        end = value(branch.points[-1].c)
+        if branch.end == "bound" and len(branch.points) == 1:
+            notes.append(f"{name} is estimated at its bound {end:g}, which is a limit of every interval.")
+        elif branch.end == "bound" and branch.reach < quantile(0.5 + REACH / 2.0):
+            notes.append(
+                f"{name}: |zeta| is {branch.reach:.3g} at the bound {end:g}, which is a limit of intervals "
+                f"of more than {100.0 * coverage(branch.reach):.3g} %."
+            )
+        elif branch.end == "lost":
+            notes.append(
+                f"{name}: the profile couldn't be followed beyond {end:.6g}, where |zeta| is "
+                f"{branch.reach:.3g}; limits farther out are NaN. Use another method, or simplify the random "
+                "effects."
+            )
+        elif not _rises(branch):
+            notes.append(f"{name}: zeta isn't monotone; limits are where it first reaches the quantile.")
+    least = min(curve.points, key=lambda point: point.minimum.value)
+    gain = curve.base - least.minimum.value
+    if gain > LOWER:
+        start = criteria.start(name, curve.criterion.theta(least.minimum.q))
+        notes.append(
+            f"{name}: at {value(least.c):.6g} the deviance is lower than the fit's by {gain:.2g}: the "
+            f"fit isn't the optimum and no limit is right. Fit again with start={start}, then profile that."
+        )
+        warn(notes[-1], ConvergenceWarning)
+    return notes
+
+
+def _rises(branch: Branch) -> bool:
+    sizes = np.array([abs(point.zeta) for point in branch.points])
+    return bool((np.diff(sizes) > -1e-6).all())
