@@ -90,3 +90,24 @@ def test_wrong_requests(comparison):
         bm.plots.shrinkage(comparison, "county", "basement")
     with pytest.raises(bm.DataError, match="which"):
         bm.plots.forest(comparison, "all")
+
+
+def test_profile():
+    spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    made = bm.profile(spec.fit(), ["Days", "sd_Subject[Days]", "sigma", "corr_Subject[Intercept,Days]"])
+    axes = made.plot(levels=(0.95,))
+    assert axes.shape == (2, 3)
+    assert [ax.get_visible() for ax in axes.flat] == [True] * 4 + [False] * 2
+    for ax, name in zip(axes.flat, made.parameters, strict=False):
+        (x0, x1), (y0, y1) = drawn(ax)
+        points = made.table.query("parameter == @name")
+        curve = ax.lines[0].get_xydata()
+        assert (np.diff(curve, axis=0) > -1e-9).all()
+        assert x0 < points["value"].min() and points["value"].max() < x1
+        assert y0 < points["zeta"].min() and points["zeta"].max() < y1
+        assert made.criterion[name] in ax.get_title(loc="left")
+        upright = [line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1]
+        for limit in made.conf_int().loc[name]:
+            assert np.isclose(upright, limit).any()
+    with pytest.raises(bm.DataError, match="'Intercept' has no profile here"):
+        made.plot(["Intercept"])

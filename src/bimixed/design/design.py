@@ -12,7 +12,7 @@ from bimixed.covariance import Array
 from bimixed.design import frame as frames
 from bimixed.design.encoding import Encoding, NewRows
 from bimixed.design.random_effects import RandomFactor
-from bimixed.design.wide import WideColumns
+from bimixed.design.wide import WideColumns, wide_columns
 from bimixed.exceptions import DataError
 from bimixed.formula import Formula
 
@@ -96,6 +96,13 @@ class Design:
         """The same random effects without any fixed effect."""
         none = np.arange(0)
         return replace(self, X=np.zeros((self.n, 0)), names=(), kept=none, wide=None)
+
+    def with_narrow(self, column: int) -> "Design":
+        """The same model with one of the wide columns among the others."""
+        if self.wide is None or isinstance(self.X, np.ndarray):
+            return self
+        left = np.setdiff1d(self.wide.columns, [column])
+        return replace(self, wide=wide_columns(self.X, left))
 
     @cached_property
     def Z(self) -> dict[str, sp.csr_array]:

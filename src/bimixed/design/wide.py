@@ -145,12 +145,12 @@ def split_columns(X: Array | sp.csr_array) -> tuple[Array | sp.csr_array, Ints, 
     if isinstance(X, np.ndarray) or len(found) < FEWEST:
         X = dense.filled(X)
         return X, independent_columns(X), None
-    wide = _columns(X, found)
+    wide = wide_columns(X, found)
     others = np.setdiff1d(np.arange(X.shape[1]), found)
     dropped = _dependent(X[:, others].toarray(), wide, others)
     kept = np.setdiff1d(np.arange(X.shape[1]), dropped)
     if np.isin(dropped, found).any():
-        wide = _columns(X, np.setdiff1d(found, dropped))
+        wide = wide_columns(X, np.setdiff1d(found, dropped))
     return X, kept, wide
 
 
@@ -168,7 +168,8 @@ def _disjoint_columns(X: sp.csc_array) -> Ints:
     return np.array(found, dtype=np.intp)
 
 
-def _columns(X: sp.csr_array, columns: Ints) -> WideColumns:
+def wide_columns(X: sp.csr_array, columns: Ints) -> WideColumns:
+    """Columns of X, of which each row has one at most."""
     part = sp.csr_array(X[:, columns])
     part.eliminate_zeros()
     codes, values = np.zeros(X.shape[0], dtype=np.intp), np.zeros(X.shape[0])

@@ -99,7 +99,7 @@ class Criteria:
 
     def start(self, name: str, theta: Array) -> list[float]:
         """θ as ``start=`` takes it, from that of a criterion."""
-        here = self._made["ml" if self.used(name) == "ML" else "reml"]
+        here = self._optimum(self.used(name).lower())
         setup, problem = here.refitter.setup, here.refitter.problem
         T = setup.coordinates.factors(relative_factors(problem.cp, theta))
         parts = [f.template.theta(own) for f, own in zip(here.design.factors, T, strict=True)]
@@ -123,6 +123,13 @@ class Criteria:
             fit = self.fit if own else fit_likelihood(self.fit.design, reml=method == "reml")
             self._made[method] = _Optimum.of(fit)
         return self._made[method]
+
+    def _of_ml(self, column: int) -> _Optimum:
+        """The ML fit with this column of X among those that have coefficients of their own."""
+        wide = self.fit.design.wide
+        if wide is None or column not in wide.columns:
+            return self._optimum("ml")
+        return _Optimum.of(fit_likelihood(self.fit.design.with_narrow(column), reml=False))
 
     @staticmethod
     def _base(here: _Optimum) -> tuple[Problem, Array, float]:
@@ -148,9 +155,9 @@ class Criteria:
         design = self.fit.design
         if column not in design.kept:
             return Unprofiled("the column was dropped, because earlier columns determine it.")
-        here = self._optimum("ml")
+        here = self._of_ml(column)
         basis = here.refitter.problem.cp.basis
-        place = int(np.searchsorted(design.narrow, column))
+        place = int(np.searchsorted(here.design.narrow, column))
         unit = np.zeros(len(basis.R))
         unit[place] = 1.0
         direction = np.linalg.solve(basis.R.T, unit)

@@ -19,8 +19,8 @@ POINTS = 60
 """Points of one side at most."""
 FIRST = 0.1
 """First step in c where no curvature tells one."""
-EXACT = 1e-8
-"""How near to the cutoff the ζ of a limit is."""
+NEAR, EXACT = 1e-4, 1e-8
+"""A limit is as good as found where one more step of Newton's is left, or where ζ is the cutoff."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,16 @@ class Curve:
             found = _point(self.criterion, self.base, side, near.minimum, c)
             if found is None:
                 return c
-            if abs(found.zeta - target) < EXACT or abs(outer.c - inner.c) < 1e-13 * max(1.0, abs(c)):
-                return c + (target - found.zeta) * (found.rate if np.isfinite(found.rate) else 0.0)
+            off = target - found.zeta
+            if abs(off) < (NEAR if np.isfinite(found.rate) else EXACT):
+                return c + (off * found.rate if np.isfinite(found.rate) else 0.0)
+            if abs(outer.c - inner.c) < 1e-13 * max(1.0, abs(c)):
+                return c
             if abs(found.zeta) < abs(target):
                 inner = found
             else:
                 outer = found
-            step = (target - found.zeta) * found.rate
+            step = off * found.rate
             low, high = sorted((inner.c, outer.c))
             c = c + step if np.isfinite(step) and low < c + step < high else 0.5 * (low + high)
         return c

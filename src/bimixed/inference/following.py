@@ -5,13 +5,13 @@ and kept by symmetric rank-one updates. It gives the way of the minimum too, dz/
 search for the next begins close to where it ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from bimixed.covariance import Array
-from bimixed.likelihood.constrained import Constrained, Ints
+from bimixed.likelihood.constrained import Constrained
 from bimixed.likelihood.optimize import newton_step, rank_one
 from bimixed.likelihood.problem import WORST
 
@@ -94,7 +94,7 @@ def minimize_given(function: Constrained, q: Array, hessian: Array) -> Minimum |
     for _ in range(3):
         if found is None:
             return None
-        better = _turned(function, found, function.columns)
+        better = _turned(function, found)
         if better is None:
             break
         again = _newton(function, better, differences(function, better, function(better)[1]))
@@ -151,9 +151,9 @@ def _lower(
     return None
 
 
-def _turned(function: Constrained, here: Minimum, columns: Sequence[Ints]) -> Array | None:
+def _turned(function: Constrained, here: Minimum) -> Array | None:
     """A lower point with variance along a direction that has none, where slopes vanish whatever happens."""
-    for column in columns:
+    for column in function.columns:
         if len(column) == 0 or np.abs(here.q[column]).max() > LOST:
             continue
         bent = np.empty((len(column), len(column)))
@@ -165,13 +165,19 @@ def _turned(function: Constrained, here: Minimum, columns: Sequence[Ints]) -> Ar
         values, vectors = np.linalg.eigh(0.5 * (bent + bent.T))
         if values[0] > -BEND:
             continue
-        best = None
-        for length in (1.0, 0.3, 0.1, 0.03, 0.01):
-            moved = here.q.copy()
-            moved[column] = length * vectors[:, 0]
-            value = function(moved)[0]
-            if value < (here.value - GAIN if best is None else best[0]):
-                best = value, moved
+        trials = np.tile(here.q, (5, 1))
+        trials[:, column] = np.array([1.0, 0.3, 0.1, 0.03, 0.01])[:, None] * vectors[:, 0]
+        best = _lowest(function, trials, here.value)
         if best is not None:
-            return best[1]
-    return None
+            return best
+    return _lowest(function, function.alternatives(here.q), here.value)
+
+
+def _lowest(function: Constrained, trials: Iterable[Array], value: float) -> Array | None:
+    """The lowest of some points, if it is lower than a value."""
+    best, found = value - GAIN, None
+    for trial in trials:
+        there = function(trial)[0]
+        if there < best:
+            best, found = there, trial
+    return found

@@ -222,9 +222,7 @@ def profiled(
                     notes += _notes(name, curves[name], criteria)
                 told.update(done + 1)
         except KeyboardInterrupt:
-            notes.append(
-                f"Interrupted: {len(names) - len(curves)} of {len(names)} parameters have no profile."
-            )
+            notes.append(f"Interrupted: of {len(names)} parameters {len(curves)} have a profile.")
             warn(notes[-1], ConvergenceWarning)
     index = pd.Index(names, name="parameter")
     values = [

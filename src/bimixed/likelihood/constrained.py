@@ -23,6 +23,11 @@ from bimixed.likelihood.problem import WORST, At, Problem
 
 Ints = NDArray[np.intp]
 
+COLLAPSED = 1e-3
+"""Relative sds below this are looked at for directions that they have lost."""
+LENGTHS = (0.3, 0.1, 0.03, 0.01, 0.003)
+"""Relative sds that they may have instead."""
+
 
 class Constrained(Protocol):
     """What a profile asks of a criterion.
@@ -59,6 +64,10 @@ class Constrained(Protocol):
 
     def theta(self, q: Array) -> Array:
         """θ, (m,), in the coordinates of the fit."""
+        ...
+
+    def alternatives(self, q: Array) -> list[Array]:
+        """Points that may be lower where coordinates have lost their effect."""
         ...
 
 
@@ -162,6 +171,10 @@ class _Base:
         if self.block is not None and T is not None:
             theta[self.block.places] = lower_root(self.block.C @ T)[self.block.triangle]
         return theta
+
+    def alternatives(self, q: Array) -> list[Array]:
+        """None, in most coordinates."""
+        return []
 
     def at(self, theta: Array) -> At | None:
         """The criterion at θ, or None where it can't be computed."""
@@ -347,6 +360,33 @@ class HeldCorrelation(_Base):
         rows, cols = np.tril_indices(len(self.T_start))
         return rows[rows > 1], cols[rows > 1]
 
+    def alternatives(self, q: Array) -> list[Array]:
+        """Some of an sd that is all but 0, along the best direction that has the correlation.
+
+        A row of T without length has no direction, and the one that it had on its way to 0 may lead up where
+        another, as far as the correlation leaves it free, leads down.
+        """
+        T = self._factor(q)
+        if len(T) == 2 or q[-3:-1].min() > np.log(COLLAPSED) or abs(np.cos(q[-1])) < COLLAPSED:
+            return []
+        lost = int(np.argmin(q[-3:-1]))
+        T[lost] = 0.0
+        theta = self.assembled(q, T)
+        at = self.at(theta)
+        if at is None or not T[1 - lost].any():
+            return []
+        slope = self.block_slopes(T, hold(at).H)[lost]
+        axes = _axes(slope, T[1 - lost] / np.linalg.norm(T[1 - lost]), float(q[-1]), lost)
+        if axes is None:
+            return []
+        rest = T[2:] @ axes
+        rest[:, 2:] = lower_root(rest[:, 2:])
+        T[2:] = rest
+        moved = np.tile(q, (len(LENGTHS), 1))
+        moved[:, len(self.others) : -3] = T[self._rest]
+        moved[:, len(q) - 3 + lost] = np.log(LENGTHS)
+        return list(moved)
+
     @property
     def start(self) -> Array:
         T = self.T_start
@@ -385,3 +425,23 @@ class HeldCorrelation(_Base):
             T[1, 1] * by_T[1, 0] - T[1, 0] * by_T[1, 1],
         ]
         return held.deviance, np.concatenate([self.slopes(theta, held.H), by_T[self._rest], last])
+
+
+def _axes(slope: Array, other: Array, angle: float, lost: int) -> Array | None:
+    """An orthonormal basis, in columns, whose first two axes are those of T' with the lost row steepest down.
+
+    The lost row is to have the direction sin(angle)·other + cos(angle)·w, w orthogonal to the other row; None
+    where it leads up.
+    """
+    across = slope - (slope @ other) * other
+    length = float(np.linalg.norm(across))
+    if length == 0.0:
+        return None
+    w = -across / length
+    u = np.sin(angle) * other + np.cos(angle) * w
+    if slope @ u >= 0.0:
+        return None
+    first, second = (other, w) if lost == 1 else (u, (other - np.sin(angle) * u) / np.cos(angle))
+    basis = np.linalg.qr(np.column_stack([first, second, np.eye(len(slope))]))[0][:, : len(slope)]
+    basis[:, 0], basis[:, 1] = first, second
+    return basis
