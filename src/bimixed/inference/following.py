@@ -19,13 +19,17 @@ ENOUGH = 1e-9
 """Decrease that a step may promise at a minimum; it is taken off the value."""
 ROUNDING = 1e-14
 """Share of the value that rounding may make of such a decrease."""
-STEPS = 40
-REFRESH = 8
+NEAR = 1e-6
+"""Promised decreases below this can be taken for granted."""
+STEPS = 120
+REFRESH = 6
 """Steps after which the Hessian is made anew."""
 LONGEST = 1.0
 """Longest step, in units of the larger of 1 and the largest coordinate."""
 LOST = 1e-3
 """Coordinates below this may be a column of T that has lost its direction."""
+LENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+"""Lengths that such a column is tried with."""
 BEND = 1e-4
 """Curvature below −this is a way down."""
 GAIN = 1e-8
@@ -43,12 +47,15 @@ class Minimum:
     slope : float
         Its derivative in c.
     hessian : (m + 1, m + 1) array
+    promised : float
+        Decrease that another step promises; more than a little where the search didn't settle.
     """
 
     q: Array
     value: float
     slope: float
     hessian: Array
+    promised: float = 0.0
 
     @property
     def c(self) -> float:
@@ -128,8 +135,9 @@ def _newton(function: Constrained, q: Array, hessian: Array) -> Minimum | None:
         B = B + rank_one(new_gradient - gradient - B @ (there - q), there - q)
         q, value, gradient, fresh = there, new_value, new_gradient, False
     step, decrement = _step(gradient, B)
-    taken = decrement if decrement < 1e-6 else 0.0
-    return Minimum(q, value - taken, float(gradient[-1] + B[-1, :-1] @ step * (taken > 0.0)), B)
+    if decrement > NEAR:
+        return Minimum(q, value, float(gradient[-1]), B, decrement)
+    return Minimum(q, value - decrement, float(gradient[-1] + B[-1, :-1] @ step), B)
 
 
 def _lower(
@@ -137,7 +145,7 @@ def _lower(
 ) -> tuple[Array, float, Array] | None:
     """A point along the step that is lower by enough, its value and slopes."""
     slope = float(gradient[:-1] @ step)
-    allowed = 1e-12 * abs(value) if decrement < 1e-6 else 0.0
+    allowed = 1e-12 * abs(value) if decrement < NEAR else 0.0
     length = 1.0
     for _ in range(14):
         there = q.copy()
@@ -157,16 +165,16 @@ def _turned(function: Constrained, here: Minimum) -> Array | None:
         if len(column) == 0 or np.abs(here.q[column]).max() > LOST:
             continue
         bent = np.empty((len(column), len(column)))
-        base = function(here.q)[1][column]
         for i, k in enumerate(column):
             moved = here.q.copy()
-            moved[k] += 0.01
-            bent[i] = (function(moved)[1][column] - base) / 0.01
+            moved[column] = 0.0  # where the slope is 0
+            moved[k] = LOST
+            bent[i] = function(moved)[1][column] / LOST
         values, vectors = np.linalg.eigh(0.5 * (bent + bent.T))
         if values[0] > -BEND:
             continue
-        trials = np.tile(here.q, (5, 1))
-        trials[:, column] = np.array([1.0, 0.3, 0.1, 0.03, 0.01])[:, None] * vectors[:, 0]
+        trials = np.tile(here.q, (len(LENGTHS), 1))
+        trials[:, column] = np.array(LENGTHS)[:, None] * vectors[:, 0]
         best = _lowest(function, trials, here.value)
         if best is not None:
             return best

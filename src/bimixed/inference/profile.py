@@ -20,6 +20,8 @@ from bimixed.shortening import short_formula
 
 REACH = 0.99
 """Level whose limits every profile goes beyond."""
+UNSETTLED = 1e-4
+"""Promised decreases of the deviance above this are told."""
 LOWER = 1e-6
 """Deviances lower than the fit's by more than this are told."""
 
@@ -280,6 +282,12 @@ def _notes(name: str, curve: Curve, criteria: Criteria) -> list[str]:
             )
         elif not _rises(branch):
             notes.append(f"{name}: zeta isn't monotone; limits are where it first reaches the quantile.")
+    unsettled = [point for point in curve.points if point.minimum.promised > UNSETTLED]
+    if unsettled:
+        notes.append(
+            f"{name}: at {len(unsettled)} of {len(curve.points)} points the search for the other parameters "
+            "didn't settle, so that zeta may be too large there. Simplify the random effects."
+        )
     least = min(curve.points, key=lambda point: point.minimum.value)
     gain = curve.base - least.minimum.value
     if gain > LOWER:
