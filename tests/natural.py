@@ -5,7 +5,6 @@ Its least value with one of them held is found by SciPy, without any slopes.
 
 import numpy as np
 import pandas as pd
-import scipy.linalg
 from scipy.optimize import minimize
 
 from bimixed.design import Design
@@ -32,7 +31,9 @@ CASES = {
 }
 
 
-def deviance(design: Design, cov: list[np.ndarray], sigma: float, reml: bool, held=None) -> float:
+def deviance(
+    design: Design, dense_Z: list[np.ndarray], cov: list[np.ndarray], sigma: float, reml: bool, held=None
+) -> float:
     """−2 log-likelihood; cov by place, absolute; held is (column of X, value) of a fixed coefficient."""
     y = design.y if design.offset is None else design.y - design.offset
     X, n = design.X_kept, design.n
@@ -40,11 +41,10 @@ def deviance(design: Design, cov: list[np.ndarray], sigma: float, reml: bool, he
         column = int(np.searchsorted(design.kept, held[0]))
         y, X = y - X[:, column] * held[1], np.delete(X, column, axis=1)
     V = sigma**2 * np.diag(np.ones(n) if design.weights is None else 1 / design.weights)
-    for f, own in zip(design.factors, cov, strict=True):
-        Z = f.matrix().toarray()
+    for f, Z, own in zip(design.factors, dense_Z, cov, strict=True):
         V = V + Z @ np.kron(np.eye(f.n_levels), own) @ Z.T
     L = np.linalg.cholesky(V)
-    A = scipy.linalg.solve_triangular(L, np.column_stack([X, y]), lower=True)
+    A = np.linalg.solve(L, np.column_stack([X, y]))
     R = np.linalg.qr(A, mode="r")
     r2 = R[-1, -1] ** 2
     p = X.shape[1] if reml else 0
@@ -131,8 +131,9 @@ def least(fit, name: str, value: float, reml: bool, starts: int = 1) -> float:
         if np.abs(x).max() > 20:
             return 1e10
         cov, rest = covariances(design, blocks, x)
-        return deviance(design, cov, np.exp(rest[0]), reml, held)
+        return deviance(design, dense_Z, cov, np.exp(rest[0]), reml, held)
 
+    dense_Z = [Z.toarray() for Z in design.Z.values()]
     rng = np.random.default_rng(1)
     start = np.zeros(n)
     start[-1] = np.log(fit.sigma)
