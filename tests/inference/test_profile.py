@@ -333,3 +333,24 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
     assert list(made.curves) == ["Intercept", "Days"]
     assert made.conf_int().notna().all(axis=1).sum() == 2
     assert set(made.table["parameter"]) == {"Intercept", "Days"}
+
+
+def test_no_correlation_is_worse_than_no_sd():
+    """Holding a correlation includes an sd next to 0, whatever the way from the optimum passes by."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"g": np.repeat(np.arange(10), 6), "x": rng.normal(size=60) + 4})
+    u, v = rng.normal(size=(2, 10))
+    data["y"] = 0.5 * u[data["g"]] + 0.3 * v[data["g"]] * data["x"] + rng.normal(size=60)
+    fit = bm.ModelSpec("y ~ x + (x | g)", data).fit("ml")
+    made = bm.profile(fit)
+    name = "corr_g[Intercept,x]"
+    assert name in made.curves
+    smaller = (
+        bm.ModelSpec("y ~ x + (0 + x | g)", data).fit("ml"),
+        bm.ModelSpec("y ~ x + (1 | g)", data).fit("ml"),
+    )
+    ceiling = min(-2 * one.loglik for one in smaller)
+    deviance = made.table.query("parameter == @name")["deviance"]
+    assert deviance.max() == pytest.approx(ceiling, abs=1e-6)
+    assert ceiling + 2 * fit.loglik < CUTOFF**2
+    assert made.conf_int().loc[name].tolist() == [-1.0, 1.0]

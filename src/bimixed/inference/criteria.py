@@ -1,21 +1,22 @@
 """Which criterion each parameter of a fit is profiled by, made when it is asked for."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import FitError
+from bimixed.inference.following import differences, minimize_given
 from bimixed.likelihood.constrained import (
     Constrained,
     HeldCoefficient,
-    HeldCorrelation,
     HeldSd,
     HeldSigma,
     block_of,
 )
 from bimixed.likelihood.fit import Refitter, fit_likelihood
+from bimixed.likelihood.held_correlation import HeldCorrelation
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.problem import At, Problem
 from bimixed.results import MixedModelResult
@@ -149,7 +150,7 @@ class Criteria:
             return Profiled(own, here.at.value)
         held = HeldCorrelation(*self._base(here), block)
         refused = _no_correlation(f, meant, held.T_start)
-        return refused or Profiled(held, here.at.value)
+        return refused or Profiled(_with_collapsed(held), here.at.value)
 
     def _coefficient(self, column: int) -> Profiled | Unprofiled:
         design = self.fit.design
@@ -171,6 +172,17 @@ class Criteria:
             least_squares=float(basis.beta_ols[place]),
         )
         return Profiled(own, here.at.value)
+
+
+def _with_collapsed(held: HeldCorrelation) -> HeldCorrelation:
+    """The criterion that knows where each of the sds is 0."""
+    quiet, known = replace(held, seeking=False), []
+    for lost in (0, 1):
+        q = quiet.without(lost)
+        found = minimize_given(quiet, q, differences(quiet, q, quiet(q)[1]))
+        if found is not None:
+            known.append(found.q)
+    return replace(held, collapsed=tuple(known))
 
 
 def _no_correlation(f: RandomFactor, meant: tuple[int, ...], T: Array) -> Unprofiled | None:

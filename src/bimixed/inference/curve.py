@@ -181,7 +181,7 @@ def _longer(criterion: Constrained, base: float, branch: Branch, spacing: float)
         at_bound = abs(bound - last.c) <= 1.2 * step
         c = bound if at_bound else last.c + side * step
         found = _point(criterion, base, side, last.minimum, c)
-        if found is not None and abs(found.zeta - last.zeta) <= 2.5 * spacing:
+        if found is not None and abs(found.zeta - last.zeta) <= 1.7 * spacing:
             return Branch(side, (*branch.points, found), "bound" if at_bound else "open")
         step = 0.4 * abs(c - last.c)
     if found is None:

@@ -17,16 +17,11 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array, lower_root
 from bimixed.likelihood.coordinates import Coordinates
-from bimixed.likelihood.held import Coefficient, Held, hold
+from bimixed.likelihood.held import Coefficient, hold
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.problem import WORST, At, Problem
 
 Ints = NDArray[np.intp]
-
-COLLAPSED = 1e-3
-"""Relative sds below this are looked at for directions that they have lost."""
-LENGTHS = (0.3, 0.1, 0.03, 0.01, 0.003)
-"""Relative sds that they may have instead."""
 
 
 class Constrained(Protocol):
@@ -129,8 +124,8 @@ def block_of(
 
 
 @dataclass(frozen=True)
-class _Base:
-    """Where the fit is, and the free entries of θ outside the block.
+class Base:
+    """What all criteria share: where the fit is, and the free entries of θ outside the block.
 
     Attributes
     ----------
@@ -216,12 +211,13 @@ class _Base:
         return [here[cols == c] for c in range(first, int(cols.max(initial=-1)) + 1)]
 
 
-def _failed(q: Array) -> tuple[float, Array]:
+def failed(q: Array) -> tuple[float, Array]:
+    """Where the criterion can't be computed."""
     return WORST, np.zeros(len(q))
 
 
 @dataclass(frozen=True)
-class HeldSigma(_Base):
+class HeldSigma(Base):
     """c = log of σ over that of the fit; ``unit`` is σ of the fit as reported."""
 
     unit: float
@@ -246,13 +242,13 @@ class HeldSigma(_Base):
         theta = self.theta(q)
         at = self.at(theta)
         if at is None:
-            return _failed(q)
+            return failed(q)
         held = hold(at, self.sigma2 * float(np.exp(2.0 * q[-1])))
         return held.deviance, np.append(self.slopes(theta, held.H), 2.0 * held.log_variance)
 
 
 @dataclass(frozen=True)
-class HeldCoefficient(_Base):
+class HeldCoefficient(Base):
     """c = a fixed coefficient, from its estimate in units of its standard error.
 
     Attributes
@@ -288,14 +284,14 @@ class HeldCoefficient(_Base):
         theta = self.theta(q)
         at = self.at(theta)
         if at is None:
-            return _failed(q)
+            return failed(q)
         shift = self.estimate - self.least_squares + q[-1] * self.unit
         held = hold(at, coefficient=Coefficient(self.direction, shift))
         return held.deviance, np.append(self.slopes(theta, held.H), held.coefficient * self.unit)
 
 
 @dataclass(frozen=True)
-class HeldSd(_Base):
+class HeldSd(Base):
     """c = an sd over the fit's σ, in units of its covariate; ``unit`` makes it the sd.
 
     z: other entries of θ, T' without its first entry, log σ² over that of the fit.
@@ -333,115 +329,13 @@ class HeldSd(_Base):
 
     def __call__(self, q: Array) -> tuple[float, Array]:
         if abs(q[-2]) > 100.0:
-            return _failed(q)
+            return failed(q)
         T = self._factor(q)
         theta = self.assembled(q, T)
         at = self.at(theta)
         if at is None:
-            return _failed(q)
+            return failed(q)
         held = hold(at, self.sigma2 * float(np.exp(q[-2])))
         by_T = self.block_slopes(T, held.H)
         last = [held.log_variance - 0.5 * T[0, 0] * by_T[0, 0], by_T[0, 0] * np.exp(-0.5 * q[-2])]
         return held.deviance, np.concatenate([self.slopes(theta, held.H), by_T[self._rest], last])
-
-
-@dataclass(frozen=True)
-class HeldCorrelation(_Base):
-    """c = the arc sine of a correlation.
-
-    z: other entries of θ, T' from its third row on, logarithms of the two sds over σ.
-    """
-
-    lower: float = -0.5 * np.pi
-    upper: float = 0.5 * np.pi
-
-    @cached_property
-    def _rest(self) -> tuple[Ints, Ints]:
-        rows, cols = np.tril_indices(len(self.T_start))
-        return rows[rows > 1], cols[rows > 1]
-
-    def alternatives(self, q: Array) -> list[Array]:
-        """Some of an sd that is all but 0, along the best direction that has the correlation.
-
-        A row of T without length has no direction, and the one that it had on its way to 0 may lead up where
-        another, as far as the correlation leaves it free, leads down.
-        """
-        T = self._factor(q)
-        if len(T) == 2 or q[-3:-1].min() > np.log(COLLAPSED) or abs(np.cos(q[-1])) < COLLAPSED:
-            return []
-        lost = int(np.argmin(q[-3:-1]))
-        T[lost] = 0.0
-        theta = self.assembled(q, T)
-        at = self.at(theta)
-        if at is None or not T[1 - lost].any():
-            return []
-        slope = self.block_slopes(T, hold(at).H)[lost]
-        axes = _axes(slope, T[1 - lost] / np.linalg.norm(T[1 - lost]), float(q[-1]), lost)
-        if axes is None:
-            return []
-        rest = T[2:] @ axes
-        rest[:, 2:] = lower_root(rest[:, 2:])
-        T[2:] = rest
-        moved = np.tile(q, (len(LENGTHS), 1))
-        moved[:, len(self.others) : -3] = T[self._rest]
-        moved[:, len(q) - 3 + lost] = np.log(LENGTHS)
-        return list(moved)
-
-    @property
-    def start(self) -> Array:
-        T = self.T_start
-        second = np.hypot(T[1, 0], T[1, 1])
-        last = [np.log(T[0, 0]), np.log(second), np.arctan2(T[1, 0], T[1, 1])]
-        return np.concatenate([self.optimum[self.others], T[self._rest], last])
-
-    @property
-    def columns(self) -> list[Ints]:
-        return [*self.other_columns, *self.block_columns(*self._rest, 2)]
-
-    def value(self, c: float) -> float:
-        return float(np.sin(c))
-
-    def _factor(self, q: Array) -> Array:
-        T = np.zeros_like(self.T_start)
-        T[self._rest] = q[len(self.others) : -3]
-        first, second = np.exp(np.clip(q[-3:-1], -30.0, 30.0))
-        T[0, 0], T[1, 0], T[1, 1] = first, second * np.sin(q[-1]), second * np.cos(q[-1])
-        return T
-
-    def theta(self, q: Array) -> Array:
-        return self.assembled(q, self._factor(q))
-
-    def __call__(self, q: Array) -> tuple[float, Array]:
-        T = self._factor(q)
-        theta = self.assembled(q, T)
-        at = self.at(theta)
-        if at is None:
-            return _failed(q)
-        held: Held = hold(at)
-        by_T = self.block_slopes(T, held.H)
-        last = [
-            T[0, 0] * by_T[0, 0],
-            T[1, 0] * by_T[1, 0] + T[1, 1] * by_T[1, 1],
-            T[1, 1] * by_T[1, 0] - T[1, 0] * by_T[1, 1],
-        ]
-        return held.deviance, np.concatenate([self.slopes(theta, held.H), by_T[self._rest], last])
-
-
-def _axes(slope: Array, other: Array, angle: float, lost: int) -> Array | None:
-    """An orthonormal basis, in columns, whose first two axes are those of T' with the lost row steepest down.
-
-    The lost row is to have the direction sin(angle)·other + cos(angle)·w, w orthogonal to the other row; None
-    where it leads up.
-    """
-    across = slope - (slope @ other) * other
-    length = float(np.linalg.norm(across))
-    if length == 0.0:
-        return None
-    w = -across / length
-    u = np.sin(angle) * other + np.cos(angle) * w
-    if slope @ u >= 0.0:
-        return None
-    first, second = (other, w) if lost == 1 else (u, (other - np.sin(angle) * u) / np.cos(angle))
-    basis = np.linalg.qr(np.column_stack([first, second, np.eye(len(slope))]))[0][:, : len(slope)]
-    basis[:, 0], basis[:, 1] = first, second
-    return basis
