@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/specification.md"]
+PAGES = ["README.md", "docs/specification.md", "docs/inference.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
