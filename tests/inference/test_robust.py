@@ -1,11 +1,15 @@
 """Sandwich estimates against their definition with n × n matrices."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.linalg
 from dense_rows import DenseRows
 from designs import data
 from drawn import dyestuff, importance_fit
+from lme4_fits import data_set
 from scipy.stats import t as student
 
 import bimixed as bm
@@ -135,3 +139,23 @@ def test_bad_requests():
         bm.ModelSpec("y ~ 0 + (1 | i)", table()).fit().vcov_robust()
     with pytest.raises(bm.UnavailableError, match="method='reml'"):
         importance_fit(dyestuff(), 1000).vcov_robust()
+
+
+CLUB = json.loads((Path(__file__).parents[1] / "reference" / "clubsandwich.json").read_text())
+OF_CLUB = {
+    "rat_pup": "weight ~ sex * treatment + litsize + (1 | litter)",
+    "Orthodont": "distance ~ age * Sex + (age | Subject)",
+}
+
+
+@pytest.mark.parametrize("name", OF_CLUB)
+def test_against_clubsandwich(name):
+    """clubSandwich of R on lmer's fits; 1e-5 relative, as far as the fits agree."""
+    fit = bm.ModelSpec(OF_CLUB[name], data_set(name)).fit()
+    table = fit.coef_table_robust()
+    np.testing.assert_allclose(table["std_error"], CLUB[name]["SE"], rtol=1e-5)
+    np.testing.assert_allclose(table["df"], CLUB[name]["df"], rtol=1e-5)
+    np.testing.assert_allclose(table["p_value"], CLUB[name]["p"], rtol=1e-4)
+    for kind in ("CR0", "CR1", "CR1S"):
+        found = np.sqrt(np.diag(fit.vcov_robust(kind=kind)))
+        np.testing.assert_allclose(found, CLUB[name][kind], rtol=1e-5)
