@@ -492,7 +492,7 @@ def test_names_of_other_packages_are_answered():
         ("isSingular", "write fit.diagnostics.singular"),
         ("bootMer", "write bm.bootstrap(fit, n=1000, random_seed=1)"),
         ("deviance", "write -2 * fit.loglik"),
-        ("anova", "fit.coef_table() tests the coefficients"),
+        ("f_test", "fit.test"),
         ("profile", "write bm.profile(fit)"),
         ("plot", "bm.compare(fit, other).plot()"),
     ],

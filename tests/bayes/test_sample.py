@@ -29,6 +29,14 @@ def model(spec):
     return build_model(spec.design, spec.priors, {"Batch": False})
 
 
+@pytest.fixture(autouse=True)
+def heeds_interrupts():
+    """A shell's background job ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_main():
     """As Ctrl-C does: Python runs the handler in the main thread."""
     signal.raise_signal(signal.SIGINT)

@@ -299,7 +299,7 @@ def test_draws_and_wrong_names_are_refused():
         bm.profile(spec)
     with pytest.raises(bm.DataError, match="probability"):
         bm.profile(fit, "sigma").conf_int(95)
-    with pytest.raises(bm.DataError, match="'wald' or 'profile'"):
+    with pytest.raises(bm.DataError, match="choose 'wald', 'profile' or 'bootstrap'"):
         fit.conf_int(method="score")
 
 

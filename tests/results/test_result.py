@@ -79,7 +79,7 @@ def test_requests_that_are_not_there_say_so(sleep):
     with pytest.raises(bm.DataError, match="choose one of 'satterthwaite', 'kenward-roger'"):
         fit.coef_table(ddf="kr")
     with pytest.raises(bm.DataError, match="'wald'"):
-        fit.conf_int(method="profile")
+        fit.conf_int(method="score")
     with pytest.raises(bm.UnavailableError, match="aic"):
         fit.loo()
 
