@@ -15,7 +15,8 @@ help:
 	@echo "make bench   times against other packages, in an environment of their own: docs/benchmarks.md"
 	@echo "             (takes long; a part: make bench BENCH='--works sleepstudy nested')"
 	@echo "make optima  whose log-likelihood is higher, on hundreds of models: docs/optima.md"
-	@echo "make calibration  ranks of true values in simulated posteriors, coverage: docs/calibration.md"
+	@echo "make calibration  ranks of true values in simulated posteriors: docs/calibration.md, and coverage of"
+	@echo "             intervals of every kind: docs/coverage.md"
 	@echo "             (half an hour; interrupted, it goes on; a look: make calibration CALIBRATION='--page-only')"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
 	@echo "make clean   remove the environments and everything that was built"
@@ -48,9 +49,10 @@ bench: $(PEERS_STAMP)
 optima: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/optima.py --peers $(PEERS)/bin/python --r "$$(command -v Rscript)"
 
-# CALIBRATION: options of benchmarks/calibration.
+# CALIBRATION, COVERAGE: options of benchmarks/calibration and benchmarks/interval_coverage.py.
 calibration: $(STAMP)
 	PYTHONPATH=benchmarks $(BIN)/python -m calibration $(CALIBRATION)
+	$(BIN)/python benchmarks/interval_coverage.py $(COVERAGE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
