@@ -195,7 +195,7 @@ def _diagnostics(
     singular = identification.singular_messages(
         design, setup.coordinates, relative_factors(cp, theta), setup.unidentified
     )
-    messages += singular
+    messages += [f"{message} fit.explain_singular() looks closer." for message in singular]
     if not report.converged:
         messages.append(
             f"Not converged: one more Newton step promises a deviance lower by {report.decrement:.2g}. "

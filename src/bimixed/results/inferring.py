@@ -14,6 +14,7 @@ from bimixed.vocabulary import refuse_unknown
 
 if TYPE_CHECKING:
     from bimixed.inference.hypotheses import HypothesisTest
+    from bimixed.inference.singularity import SingularityExplanation
     from bimixed.results.result import MixedModelResult
 
 Ddf = Literal["satterthwaite", "kenward-roger", "residual", "normal"]
@@ -243,3 +244,61 @@ class Inferring(Refitting):
         from bimixed.inference.optimizers import all_optimizers
 
         return all_optimizers(cast("MixedModelResult", self))
+
+    def explain_singular(
+        self,
+        *,
+        profile: bool = True,
+        posterior: bool = True,
+        level: float = 0.95,
+        near: float = 0.1,
+        random_seed: int | None = None,
+        progress: bool = True,
+    ) -> "SingularityExplanation":
+        """Which directions of the random effects have no variance, how sure that is, and what to do.
+
+        Parameters
+        ----------
+        profile : bool
+            Profile the sd of each direction, for its upper limit.
+        posterior : bool
+            Sample the posterior (importance sampling, which compiles at its first use) for the probability
+            that the sd is near 0, beside that under the priors.
+        level : float
+            Of the profile limit.
+        near : float
+            An sd is near 0 where what the direction alone adds to the response is below this share of sigma.
+        random_seed : int, optional
+        progress : bool
+
+        Returns
+        -------
+        SingularityExplanation
+            ``table`` (directions), ``simpler`` (models without one, tested), ``suggestion`` (the formula of a
+            regular one, found step by step: fewest lost directions, then AIC), ``fixef`` (what changes).
+            Of a regular fit it says so.
+
+        Raises
+        ------
+        UnavailableError
+            For draws.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2")).fit()
+        >>> why = fit.explain_singular(posterior=False, random_seed=1)
+        >>> why.suggestion, round(why.directions[0].upper, 2)
+        ('Yield ~ 1', 2.51)
+        """
+        from bimixed.inference.singularity import explain_singular
+
+        return explain_singular(
+            cast("MixedModelResult", self),
+            profile=profile,
+            posterior=posterior,
+            level=level,
+            near=near,
+            random_seed=random_seed,
+            progress=progress,
+        )
