@@ -302,3 +302,26 @@ class Inferring(Refitting):
             random_seed=random_seed,
             progress=progress,
         )
+
+    def to_marginaleffects(self) -> Any:
+        """The fixed part as a model of the Python package marginaleffects, which has to be installed.
+
+        Returns
+        -------
+        marginaleffects.classes.ModelAbstract
+            For its ``predictions``, ``comparisons``, ``slopes``, ``hypotheses`` and the like. Estimates are
+            those of new levels or of the population (no random effects); standard errors count the fixed
+            effects' covariance (of draws: the posterior's), limits are by the normal distribution.
+            ``eps_vcov=1e-3`` gives standard errors of slopes to all digits, since predictions are linear in
+            the coefficients; its own step leaves two or three.
+
+        Raises
+        ------
+        UnavailableError
+            Where marginaleffects, or a polars that it works with, isn't installed.
+        DataError
+            For models given as arrays, and those with a fixed factor of very many levels.
+        """
+        from bimixed.inference.marginaleffects import to_marginaleffects
+
+        return to_marginaleffects(cast("MixedModelResult", self))
