@@ -174,7 +174,7 @@ def test_zero_variances_of_one_term():
     fit = bm.ModelSpec("y ~ x + (x | g)", data).fit()
     why = fit.explain_singular(**QUICK)
     assert [d.label for d in why.directions] == ["Intercept", "x"]
-    assert why.suggestion == "y ~ x" and why.suggested is None
+    assert why.suggestion == "y ~ x" and why.suggested is None and why.change == "(x | g) left out"
     wanted = [
         bm.profile(fit, f"sd_g[{d.label}]", progress=False).conf_int()["upper"].iloc[0]
         for d in why.directions

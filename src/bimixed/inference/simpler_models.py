@@ -127,6 +127,22 @@ def simpler_models(design: Design, direction: Direction) -> list[Simpler]:
     return found
 
 
+def without_terms(design: Design, lost: Sequence[Direction]) -> list[Simpler]:
+    """Models without a whole term, where no direction of several coefficients has any variance."""
+    found = []
+    sources = {(d.place, _source_of(design, d)) for d in lost}
+    for place, number in sorted(sources):
+        factor = design.factors[place]
+        own = [d for d in lost if (d.place, _source_of(design, d)) == (place, number)]
+        size = factor.template.blocks[number][0]
+        if len(own) == size > 1:
+            start = sum(n for n, _ in factor.template.blocks[:number])
+            small = without(design, place, range(start, start + size))
+            what = f"{factor.sources[number]} left out"
+            found.append(Simpler(what, _named(small, design, place, number, "")))
+    return found
+
+
 def same_without(design: Design, direction: Direction) -> Simpler | None:
     """The model with the direction fixed to 0 as a formula, for terms of columns and their products."""
     factor, part = design.factors[direction.place], None

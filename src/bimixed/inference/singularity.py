@@ -21,6 +21,7 @@ from bimixed.inference.simpler_models import (
     regular_model,
     same_without,
     simpler_models,
+    without_terms,
     zeros_between,
 )
 from bimixed.likelihood.fit import fit_likelihood
@@ -33,8 +34,8 @@ from bimixed.shortening import short_formula
 DRAWS = 2_000
 TRUSTED = 0.7
 """Pareto k up to which importance sampling is trusted."""
-ROUNDING = 1e-9
-"""Changes of a fixed effect below this share of its standard error are 0."""
+ROUNDING = 1e-6
+"""Changes of a fixed effect below this share of its standard error, and of likelihoods, are 0."""
 AGAINST = 0.05
 """p-value below which the data speak against the suggested model."""
 
@@ -312,12 +313,12 @@ def _known(
 def _ratio(fit: MixedModelResult, small: Refit) -> float:
     """Likelihood ratio, 0 where rounding is all of it."""
     ratio = 2.0 * (fit.loglik - small.loglik)
-    return 0.0 if ratio < 1e-6 else ratio
+    return 0.0 if ratio < ROUNDING else ratio
 
 
 def _tried(fit: MixedModelResult, lost: list[Direction], progress: bool) -> list[tuple[Simpler, Refit]]:
     """Models that are one step simpler, each once."""
-    models: dict[str, Simpler] = {}
+    models = {model.change: model for model in without_terms(fit.design, lost)}
     for direction in lost:
         for model in simpler_models(fit.design, direction):
             models.setdefault(model.change, model)
@@ -384,7 +385,7 @@ def _words(
     what = "ordinary least squares" if found.result is None else "every variance above 0"
     notes.append(
         f"Suggested, with {what}: {model.change}. The log-likelihood falls by "
-        f"{max(fit.loglik - found.loglik, 0.0):.4g} (p = {row['p_value']:.3g} by {row['reference']}), fixed "
+        f"{0.5 * _ratio(fit, found):.4g} (p = {row['p_value']:.3g} by {row['reference']}), fixed "
         f"effects move by {row['shift']:.2g} of their standard errors at most, and the standard error that "
         f"changes most is multiplied by {row['se_ratio']:.3g}."
     )
