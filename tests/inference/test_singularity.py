@@ -244,7 +244,7 @@ def test_regular_fits_draws_and_bad_arguments():
     with pytest.raises(bm.DataError, match="near is 2"):
         fit.explain_singular(near=2)
     draws = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2")).fit(
-        "importance", draws=500, random_seed=1, progress=False
+        "importance", draws=800, random_seed=1, progress=False
     )
     with pytest.raises(bm.UnavailableError, match="conf_int"):
         draws.explain_singular()
