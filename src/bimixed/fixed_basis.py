@@ -79,14 +79,17 @@ class FixedBasis:
         return 2.0 * float(np.sum(np.log(np.abs(np.diag(self.R)))))
 
     def coefficients(self, gamma: Array, modes: Sequence[Array]) -> Array:
-        """β of all independent columns from γ and the effects (L, K) by place of the factor."""
-        beta = self.beta_ols + self.linear(gamma)
+        """β of all independent columns from γ and the effects (L, K) by place of the factor.
+
+        For draws, γ (p, draws) and effects (L, K, draws), β is (rank, draws).
+        """
+        beta = (self.beta_ols + self.linear(gamma).T).T
         if self.absorbed is None:
             return beta
         a = self.absorbed
-        out = np.empty(len(a.columns) + len(a.others))
+        out = np.empty((len(a.columns) + len(a.others), *gamma.shape[1:]))
         out[a.others] = beta
-        out[a.columns] = a.y + modes[a.place][:, 0] - a.C @ beta
+        out[a.columns] = (a.y + modes[a.place][:, 0].T).T - a.C @ beta
         return out
 
     def linear(self, gamma: Array) -> Array:

@@ -344,7 +344,9 @@ RESULT_NAMES = {
     **dict.fromkeys(("cooks_distance", "cooksd"), "influence()['cooks_distance']"),
     **dict.fromkeys(("get_influence", "dfbeta", "dfbetas"), "influence()"),
     **dict.fromkeys(("vcovCR", "vcov_cluster", "get_robustcov_results"), "vcov_robust()"),
-    "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
+    **dict.fromkeys(("predictInterval", "posterior_epred", "posterior_linpred"), "predict_draws()"),
+    **dict.fromkeys(("REsim", "condVar"), "ranef_table(group)"),
+    "expectedRank": "rank_levels(group)",
 }
 """Attributes of other packages' results → ours."""
 _RESULT_SENTENCES = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.linalg
+from henderson import mixed_model_variance
 from scipy.special import ndtri
 
 import bimixed as bm
@@ -35,24 +35,6 @@ def data(n=150):
 
 def fit(formula="y ~ x + (1 | a/b) + (x | i)"):
     return bm.ModelSpec(formula, data(), weights="w", offset="o").fit()
-
-
-def mixed_model_variance(result):
-    """Inverse of Henderson's mixed-model equations: covariance of (β̂ − β, b̂ − b)."""
-    d = result.design
-    X, W = d.X, np.diag(d.weights)
-    Z = np.hstack([f.matrix().toarray() for f in d.factors])
-    H_inverse = scipy.linalg.block_diag(
-        *[
-            np.kron(
-                np.eye(f.n_levels),
-                np.linalg.inv(result.random_cov[f.key].to_numpy() / result.sigma**2),
-            )
-            for f in d.factors
-        ]
-    )
-    M = np.block([[X.T @ W @ X, X.T @ W @ Z], [Z.T @ W @ X, Z.T @ W @ Z + H_inverse]])
-    return result.sigma**2 * np.linalg.inv(M), X, Z
 
 
 @pytest.mark.parametrize(

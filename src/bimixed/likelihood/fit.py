@@ -15,6 +15,7 @@ from bimixed.likelihood import identification
 from bimixed.likelihood.coordinates import Coordinates
 from bimixed.likelihood.elimination import describe_elimination
 from bimixed.likelihood.fixef import FixefCovariance
+from bimixed.likelihood.joint import JointNormal
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.predictors import LinearPredictorVariance
@@ -252,6 +253,7 @@ def assemble(
             random_cov=estimates.random_cov,
             variance_scales=variances,
             linear_variance=LinearPredictorVariance(design, coordinates, cp, at.full),
+            joint=JointNormal(design, coordinates, at),
             small_sample=SmallSample(cp, at.full, problem.reml, _determined(problem, confounded)),
         ),
         likelihood=Likelihood(

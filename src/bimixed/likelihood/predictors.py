@@ -52,12 +52,31 @@ class LinearPredictorVariance:
 
     def __call__(self, X: Array | sp.csr_array, known: Mapping[str, RandomRows]) -> Array:
         """Variances of the rows; X is (m, rank), known has the levels of the included groups."""
+        return self._variances(
+            X,
+            {
+                place: transformed(known[factor.key], self.coordinates.M[place])
+                for place, factor in enumerate(self.design.factors)
+                if factor.key in known
+            },
+        )
+
+    def of_combinations(self, X: Array, Z: Mapping[str, sp.csr_array]) -> Array:
+        """The same of combinations of any levels and coefficients, Z (m, L·K) by group."""
+        return self._variances(
+            X,
+            {
+                place: CombinedRows(sp.csr_array(Z[f.key] @ _repeated(self.coordinates.M[place], f.n_levels)))
+                for place, f in enumerate(self.design.factors)
+                if f.key in Z
+            },
+        )
+
+    def _variances(
+        self, X: Array | sp.csr_array, given: "Mapping[int, RandomRows] | Mapping[int, CombinedRows]"
+    ) -> Array:
         m, p = X.shape[0], self.cp.p
-        rows: dict[int, RandomRows] = {
-            place: transformed(known[factor.key], self.coordinates.M[place])
-            for place, factor in enumerate(self.design.factors)
-            if factor.key in known
-        }
+        rows: dict[int, RandomRows | CombinedRows] = dict(given.items())
         absorbed = self.cp.basis.absorbed
         if absorbed is not None:
             own = sp.csr_array(X[:, absorbed.columns])
@@ -72,6 +91,21 @@ class LinearPredictorVariance:
         matrices = {place: of_place.matrix() for place, of_place in rows.items()}
         unknown = quadratic_forms(self.evaluation.factorization, matrices) if rows else np.zeros(m)
         return self.evaluation.sigma2 * (of_fixef + unknown)
+
+
+@dataclass(frozen=True)
+class CombinedRows:
+    """Rows that combine any levels and coefficients, Z (m, L·K)."""
+
+    Z: sp.csr_array
+
+    def matrix(self) -> sp.csr_array:
+        """Z itself."""
+        return self.Z
+
+    def times(self, effects: Array) -> Array:
+        """Z b for effects (L, K, r), (m, r)."""
+        return np.asarray(self.Z @ effects.reshape(-1, effects.shape[2]))
 
 
 def quadratic_forms(fact: Factorization, rows: Mapping[int, sp.csr_array]) -> Array:
@@ -188,6 +222,10 @@ def _by_solves(trailing: SparseTrailing, rows: sp.csr_array) -> Array:
         _, half = trailing.solve(np.ascontiguousarray(rows[first:last].toarray().T))
         out[first:last] = np.einsum("qm,qm->m", half, half)
     return out
+
+
+def _repeated(M: Array, times: int) -> sp.csr_array:
+    return sp.csr_array(sp.kron(sp.eye_array(times), M, format="csr"))
 
 
 def _block_diagonal(blocks: Array) -> sp.csr_array:

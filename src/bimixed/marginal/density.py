@@ -21,6 +21,7 @@ from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.likelihood.factorization import Factorization, factorize
+from bimixed.likelihood.joint import sample_effects
 from bimixed.likelihood.objective import Evaluation, by_place, gradient
 
 
@@ -106,22 +107,8 @@ def draw_effects(
     beta : (draws, rank) array
     effects : dict, place → (draws, L, K) array
     """
-    cp, at, sigma = point.cp, point.at, float(np.sqrt(point.sigma2))
-    z = rng.standard_normal((cp.p, draws))
-    gamma = at.gamma[:, None] + sigma * dense.solve_lower(at.root, z, transpose=True)
-    fact = at.factorization
-    chain = [rng.standard_normal((f.n_levels, f.template.size, draws)) for f in cp.chain]
-    moved, trailing = fact.sample(chain, rng.standard_normal((cp.width, draws)))
-    by_factor = {f.place: m for f, m in zip(cp.chain, moved, strict=True)}
-    for t in cp.trailing:
-        by_factor[t.place] = trailing[t.columns].reshape(t.n_levels, t.template.size, draws)
-    effects = {}
-    for place, m in by_factor.items():
-        B = at.B[place]
-        mean = B[:, :, -1:] - B[:, :, :-1] @ gamma
-        effects[place] = (mean + sigma * m).transpose(2, 0, 1)
-    beta = cp.basis.beta_ols[:, None] + cp.basis.linear(gamma)
-    return beta.T, effects
+    beta, effects = sample_effects(point.cp, point.at, float(np.sqrt(point.sigma2)), draws, rng)
+    return beta.T, {place: own.transpose(2, 0, 1) for place, own in enumerate(effects)}
 
 
 def marginal(cp: CrossProducts, T: Sequence[Array], sigma2: float, prior: FixefPrior) -> MarginalPoint:

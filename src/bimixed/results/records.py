@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
@@ -273,4 +274,25 @@ class SmallSampleOf(Protocol):
         ...
 
 
-LinearVariance = Callable[[Array, Mapping[str, RandomRows]], Array]
+class LinearVariance(Protocol):
+    """Variance of Xβ̂ + Zb̂ as a predictor of Xβ + Zb, given the variance parameters, (m,)."""
+
+    def __call__(self, X: Array, known: Mapping[str, RandomRows]) -> Array:
+        """Of rows; X is (m, rank), and known has the levels of the groups that count."""
+        ...
+
+    def of_combinations(self, X: Array, Z: Mapping[str, sp.csr_array]) -> Array:
+        """Of any combinations of effects; Z is (m, L·K) for each group, those that are missing 0."""
+        ...
+
+
+class JointOf(Protocol):
+    """Fixed and random effects together given the variance parameters, a normal distribution."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, dict[str, Array]]:
+        """Draws of the independent fixed effects, (n, rank), and of each group's effects, (n, L, K)."""
+        ...
+
+    def ranef_cov(self, key: str, given_fixef: bool) -> Array:
+        """Covariance of each level's effects, (L, K, K): of b given β and y, or of b̂ − b."""
+        ...

@@ -12,14 +12,15 @@ from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
-from bimixed.results.diagnosing import Diagnosing
 from bimixed.results.loo import LeftOut, leave_one_out
+from bimixed.results.predicting import Predicting
 from bimixed.results.predictive import predictive_tree
 from bimixed.results.records import Diagnostics, Estimates, Likelihood, Refitter
 from bimixed.results.rows import (
     NewLevels,
     PredictionRows,
     check_new_levels,
+    check_weights,
     prediction_rows,
     random_part,
 )
@@ -28,7 +29,7 @@ from bimixed.vocabulary import refuse_foreign_predict, result_hint
 
 
 @dataclass(frozen=True, repr=False)
-class MixedModelResult(Diagnosing):
+class MixedModelResult(Predicting):
     """A fitted linear mixed model, the same type for every method.
 
     Made by :meth:`bimixed.ModelSpec.fit`. Estimates are maximum likelihood or REML estimates for the
@@ -336,11 +337,8 @@ class MixedModelResult(Diagnosing):
         if interval not in ("confidence", "prediction"):
             raise DataError(f"interval is {interval!r}; choose 'confidence' or 'prediction'.")
         tables.check_level(level)
-        if interval == "prediction" and self.design.weights is not None and rows.rows.weights is None:
-            raise DataError(
-                "The fit used weights, and a new response's variance depends on its weight: give the "
-                "new data the column of weights (name a column in ModelSpec, not an array)."
-            )
+        if interval == "prediction":
+            check_weights(self.design, rows)
         limits = self.uncertainty.prediction_interval(rows, estimate, interval, level, random_seed)
         return table.assign(lower=limits.lower, upper=limits.upper)
 

@@ -63,6 +63,15 @@ def check_new_levels(new_levels: str) -> None:
         raise DataError(f"new_levels is {new_levels!r}; choose one of {', '.join(NEW_LEVELS)}.")
 
 
+def check_weights(design: Design, rows: PredictionRows) -> None:
+    """Refuse new responses whose variance isn't known."""
+    if design.weights is not None and rows.rows.weights is None:
+        raise DataError(
+            "The fit used weights, and a new response's variance depends on its weight: give the "
+            "new data the column of weights (name a column in ModelSpec, not an array)."
+        )
+
+
 def prediction_rows(design: Design, new_data: Any, random: Any, new_levels: NewLevels) -> PredictionRows:
     """Encode the rows and settle what happens to levels never seen."""
     check_new_levels(new_levels)

@@ -11,6 +11,7 @@ from bimixed.covariance import Array, symmetric_root
 from bimixed.results.normal import quantile
 from bimixed.results.records import (
     Interval,
+    JointOf,
     LinearVariance,
     SmallSampleOf,
     VarianceParameters,
@@ -61,8 +62,8 @@ class NormalApproximation:
     random_cov : mapping, group → (K, K) array
     variance_scales : callable
         Estimates of sds and correlations with standard errors on the log and Fisher-z scales.
-    linear_variance : callable
-        (X, {group: rows}) → variance of Xβ̂ + Zb̂ as a predictor of Xβ + Zb.
+    linear_variance : LinearVariance
+    joint : JointOf
     small_sample : SmallSampleOf
     """
 
@@ -72,6 +73,7 @@ class NormalApproximation:
     random_cov: Mapping[str, Array]
     variance_scales: VarianceScalesOf
     linear_variance: LinearVariance
+    joint: JointOf
     small_sample: SmallSampleOf
 
     def variance_parameters(self) -> VarianceParameters:

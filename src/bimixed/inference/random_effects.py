@@ -1,0 +1,178 @@
+"""Random effects with their uncertainty, and linear combinations of fixed and random effects."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from bimixed.covariance import Array
+from bimixed.design import Design
+from bimixed.exceptions import DataError, UnavailableError
+from bimixed.results import MixedModelResult
+from bimixed.results.normal import quantile
+from bimixed.results.tables import check_level
+from bimixed.results.uncertainty import Draws, NormalApproximation, equal_tails
+from bimixed.shortening import listed
+
+
+def covariances(fit: MixedModelResult, group: str, given_fixef: bool) -> Array:
+    """Covariance of the effects of each level, (L, K, K); NaN where a variance isn't identified."""
+    factor, uncertainty = fit.design.factor(group), fit.uncertainty
+    if isinstance(uncertainty, Draws):
+        away = uncertainty.ranef[factor.key] - uncertainty.ranef[factor.key].mean(axis=0)
+        return np.asarray(np.einsum("dlj,dlk->ljk", away, away) / (len(away) - 1))
+    assert isinstance(uncertainty, NormalApproximation)
+    cov = uncertainty.joint.ranef_cov(factor.key, given_fixef)
+    unknown = np.isnan(np.diag(uncertainty.random_cov[factor.key]))
+    cov[:, unknown], cov[:, :, unknown] = np.nan, np.nan
+    return cov
+
+
+def ranef_cov(fit: MixedModelResult, group: str, given_fixef: bool) -> pd.DataFrame:
+    """See :meth:`MixedModelResult.ranef_cov`."""
+    cov, names = covariances(fit, group, given_fixef), list(fit.design.factor(group).names)
+    return pd.DataFrame(cov.reshape(-1, len(names)), _effects(fit.design, group), names)
+
+
+def ranef_table(fit: MixedModelResult, group: str, level: float, given_fixef: bool) -> pd.DataFrame:
+    """See :meth:`MixedModelResult.ranef_table`."""
+    check_level(level)
+    key = fit.design.factor(group).key
+    estimate = fit.estimates.ranef[key]
+    variance = np.einsum("lkk->lk", covariances(fit, group, given_fixef))
+    std_error = np.sqrt(variance.clip(min=0.0))
+    if isinstance(fit.uncertainty, Draws):
+        interval = equal_tails(fit.uncertainty.ranef[key], level)
+        lower, upper = interval.lower, interval.upper
+    else:
+        half = quantile(0.5 + level / 2.0) * std_error
+        lower, upper = estimate - half, estimate + half
+    columns = {"estimate": estimate, "std_error": std_error, "lower": lower, "upper": upper}
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    labels = _effects(fit.design, group).to_frame(index=False).set_axis(["level", "coefficient"], axis=1)
+    return pd.concat([labels, table], axis=1)
+
+
+def _effects(design: Design, group: str) -> pd.MultiIndex:
+    factor = design.factor(group)
+    return pd.MultiIndex.from_product([factor.levels, factor.names], names=[factor.key, "coefficient"])
+
+
+def combine(fit: MixedModelResult, combinations: Any, level: float) -> pd.DataFrame:
+    """See :meth:`MixedModelResult.combine`."""
+    check_level(level)
+    if not isinstance(combinations, Mapping) or not combinations:
+        raise DataError(
+            "combine takes a dict, name → {effect: weight}; a fixed effect is its name, a random one "
+            "(group, level, coefficient)."
+        )
+    X, Z = _rows(fit, combinations)
+    index = pd.Index(list(combinations), name="combination")
+    kept = fit.design.kept
+    if isinstance(fit.uncertainty, Draws):
+        draws = fit.uncertainty
+        values = draws.beta[:, kept] @ X.T
+        for key, own in Z.items():
+            values = values + np.asarray(own @ draws.ranef[key].reshape(len(values), -1).T).T
+        interval = equal_tails(values, level)
+        estimate, std_error = values.mean(axis=0), values.std(axis=0, ddof=1)
+        lower, upper = interval.lower, interval.upper
+    else:
+        assert isinstance(fit.uncertainty, NormalApproximation)
+        estimate = X @ fit.estimates.beta[kept]
+        estimate = estimate + sum(own @ fit.estimates.ranef[key].ravel() for key, own in Z.items())
+        std_error = np.sqrt(fit.uncertainty.linear_variance.of_combinations(X, Z))
+        half = quantile(0.5 + level / 2.0) * std_error
+        lower, upper = estimate - half, estimate + half
+    return pd.DataFrame(
+        {"estimate": estimate, "std_error": std_error, "lower": lower, "upper": upper}, index=index
+    )
+
+
+def _rows(fit: MixedModelResult, combinations: Mapping[Any, Any]) -> tuple[Array, dict[str, sp.csr_array]]:
+    """Weights of the independent fixed effects, (m, rank), and of each group's effects, (m, L·K)."""
+    design, m = fit.design, len(combinations)
+    X = np.zeros((m, len(design.names)))
+    Z = {f.key: sp.lil_array((m, f.n_levels * f.n_coefficients)) for f in design.factors}
+    for i, (name, weights) in enumerate(combinations.items()):
+        if not isinstance(weights, Mapping) or not weights:
+            raise DataError(f"Combination {name!r} is {weights!r}; give a dict, effect → weight.")
+        for effect, weight in weights.items():
+            value = _number(name, effect, weight)
+            if isinstance(effect, str):
+                X[i, _fixed(fit, effect)] += value
+            else:
+                key, column = _random(fit, effect)
+                Z[key][i, column] += value
+    return X[:, design.kept], {key: sp.csr_array(own) for key, own in Z.items() if own.nnz}
+
+
+def _number(name: Any, effect: Any, weight: Any) -> float:
+    try:
+        value = float(weight)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not np.isfinite(value):
+        raise DataError(f"The weight of {effect!r} in combination {name!r} is {weight!r}; give a number.")
+    return value
+
+
+def _fixed(fit: MixedModelResult, name: str) -> int:
+    names = fit.design.names
+    if name not in names:
+        raise DataError(
+            f"{name!r} is no fixed effect of the model ({listed(list(names))}); a random effect is "
+            "(group, level, coefficient)."
+        )
+    j = list(names).index(name)
+    if np.isnan(fit.estimates.std_errors[j]):
+        raise DataError(
+            f"{name!r} has no estimate: it was dropped because earlier columns determine it, or its "
+            "variance isn't known. Leave it out of the combination."
+        )
+    return j
+
+
+def _random(fit: MixedModelResult, effect: Any) -> tuple[str, int]:
+    """Group and column of one random effect."""
+    if not isinstance(effect, tuple) or len(effect) != 3:
+        raise DataError(
+            f"{effect!r} is no effect: a fixed one is its name, a random one (group, level, coefficient)."
+        )
+    group, label, coefficient = effect
+    factor = fit.design.factor(group)
+    found = np.flatnonzero(factor.levels == label)
+    if not len(found):
+        shown = ", ".join(map(repr, factor.levels[:5].tolist()))
+        raise DataError(
+            f"Group {group!r} has no level {label!r}; its levels are {shown}"
+            f"{', …' if len(factor.levels) > 5 else ''}. For levels that were not in the fit use predict."
+        )
+    k = coefficient_place(fit, group, coefficient)
+    return factor.key, int(found[0]) * factor.n_coefficients + k
+
+
+def coefficient_place(fit: MixedModelResult, group: str, coefficient: Any) -> int:
+    """Which coefficient of a group's levels.
+
+    Raises
+    ------
+    DataError
+        If it isn't one.
+    UnavailableError
+        If its variance isn't identified.
+    """
+    factor = fit.design.factor(group)
+    if coefficient not in factor.names:
+        raise DataError(
+            f"{coefficient!r} doesn't vary between levels of {group!r}; choose from {listed(factor.names)}."
+        )
+    k = factor.names.index(coefficient)
+    if np.isnan(fit.estimates.random_cov[factor.key][k, k]):
+        raise UnavailableError(
+            f"The variance of {coefficient!r} between levels of {group!r} is not identified (see "
+            "fit.diagnostics), so that nothing is known of its effects; leave it out of the model."
+        )
+    return k
