@@ -42,7 +42,7 @@ FIT = (
     "cores",
     "progress",
 )
-PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed")
+PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed", "variances", "n")
 SIMULATE = ("fixef", "random_cov", "sigma", "n", "random_seed")
 
 

@@ -21,8 +21,8 @@ from bimixed.results.rows import (
     PredictionRows,
     check_new_levels,
     check_weights,
+    linear_predictor,
     prediction_rows,
-    random_part,
 )
 from bimixed.results.uncertainty import Draws, Uncertainty
 from bimixed.vocabulary import refuse_foreign_predict, result_hint
@@ -281,8 +281,7 @@ class MixedModelResult(Predicting):
         return pd.Series(self.design.y - fitted, self.design.index, name="resid")
 
     def _linear_predictor(self, rows: PredictionRows) -> Array:
-        beta = np.where(np.isnan(self.estimates.beta), 0.0, self.estimates.beta)
-        return rows.rows.X @ beta + rows.rows.offset + random_part(rows, self.estimates.ranef)
+        return linear_predictor(rows, self.estimates.beta, self.estimates.ranef)
 
     def predict(
         self,
@@ -293,6 +292,8 @@ class MixedModelResult(Predicting):
         interval: Literal["confidence", "prediction"] | None = None,
         level: float = 0.95,
         random_seed: int | None = None,
+        variances: Literal["fixed", "bootstrap"] = "fixed",
+        n: int = 1000,
         **unknown: Any,
     ) -> pd.DataFrame:
         """Predict the response for new rows, or for those fitted.
@@ -314,7 +315,13 @@ class MixedModelResult(Predicting):
             level is that of ``new_levels="sample"``.
         level : float
         random_seed : int, optional
-            Of the noise that intervals of draws need.
+            Of the noise that intervals of draws need, and of the bootstrap.
+        variances : {"fixed", "bootstrap"}
+            Of likelihood fits: limits given the estimated variances; or limits that count their estimation,
+            which matters for few groups, by ``n`` refits of data simulated from the fit: prediction errors
+            over their standard errors take the place of normal numbers (Chatterjee, Lahiri and Li 2008).
+        n : int
+            Refits of the bootstrap.
 
         Returns
         -------
@@ -332,6 +339,8 @@ class MixedModelResult(Predicting):
         rows = rows or prediction_rows(self.design, new_data, random, new_levels)
         estimate = self._linear_predictor(rows)
         table = pd.DataFrame({"estimate": estimate}, index=rows.rows.index)
+        if variances not in ("fixed", "bootstrap"):
+            raise DataError(f"variances is {variances!r}; choose 'fixed' or 'bootstrap'.")
         if interval is None:
             return table
         if interval not in ("confidence", "prediction"):
@@ -339,7 +348,12 @@ class MixedModelResult(Predicting):
         tables.check_level(level)
         if interval == "prediction":
             check_weights(self.design, rows)
-        limits = self.uncertainty.prediction_interval(rows, estimate, interval, level, random_seed)
+        if variances == "bootstrap":
+            from bimixed.inference.prediction_bootstrap import bootstrap_limits
+
+            limits = bootstrap_limits(self, rows, interval, level, n, random_seed)
+        else:
+            limits = self.uncertainty.prediction_interval(rows, estimate, interval, level, random_seed)
         return table.assign(lower=limits.lower, upper=limits.upper)
 
     def __getattr__(self, name: str) -> Any:

@@ -100,3 +100,8 @@ def random_part(rows: PredictionRows, effects: Mapping[str, Array]) -> Array:
     for key, levels in rows.known.items():
         total = total + levels.times(effects[key])
     return np.asarray(total)
+
+
+def linear_predictor(rows: PredictionRows, beta: Array, effects: Mapping[str, Array]) -> Array:
+    """Xβ + Zb + offset, (m,); β is (p,), NaN where a column was dropped."""
+    return rows.rows.X @ np.where(np.isnan(beta), 0.0, beta) + rows.rows.offset + random_part(rows, effects)

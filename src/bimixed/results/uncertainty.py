@@ -103,6 +103,11 @@ class NormalApproximation:
         level: float,
         random_seed: int | None,
     ) -> Interval:
+        half = quantile(0.5 + level / 2.0) * self.prediction_sd(rows, kind)
+        return Interval(estimate - half, estimate + half)
+
+    def prediction_sd(self, rows: PredictionRows, kind: str) -> Array:
+        """Sd of prediction errors of the expected ("confidence") or a new ("prediction") response, (m,)."""
         estimable = ~np.isnan(self.beta)
         variance = self.linear_variance(rows.rows.X[:, estimable], rows.known)
         for key, unseen in rows.sampled.items():
@@ -110,8 +115,7 @@ class NormalApproximation:
         if kind == "prediction":
             weights = 1.0 if rows.rows.weights is None else rows.rows.weights
             variance = variance + self.sigma**2 / weights
-        half = quantile(0.5 + level / 2.0) * np.sqrt(variance)
-        return Interval(estimate - half, estimate + half)
+        return np.sqrt(variance)
 
 
 @dataclass(frozen=True)
