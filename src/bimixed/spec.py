@@ -298,8 +298,7 @@ class ModelSpec(Specification):
         parameterization : {"auto", "centered", "noncentered"}
             NUTS: "auto" chooses for each group by how much REML shrinks its levels.
         sampler : {"auto", "nutpie", "pymc", "numpyro"}
-            NUTS: "auto" is nutpie; PyMC's own and NumPyro (where it is installed) sample the hierarchical
-            form.
+            NUTS: "auto" is nutpie; PyMC's own and NumPyro, if installed, sample the hierarchical form.
         target_accept : float, optional
             NUTS: higher is slower and diverges less; default 0.9 for the marginal form, else 0.95.
         cores : int, optional
