@@ -47,15 +47,13 @@ class Scenario:
     truth : dict
         By name of the parameter.
     draw : callable
-        rng → the table, and rows of new levels of ``group``.
-    group : str
+        rng → the table, and rows of new levels of g.
     """
 
     title: str
     formula: str
     truth: dict[str, float]
     draw: Callable[[np.random.Generator], tuple[pd.DataFrame, pd.DataFrame]]
-    group: str
 
 
 def few(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -100,21 +98,18 @@ SCENARIOS = {
         "y ~ x + z + (1 | g)",
         FIXEF | {"sd_g[Intercept]": 1.0, "sigma": 1.0},
         few,
-        "g",
     ),
     "unbalanced": Scenario(
         "16 groups of 2 to 24 rows, with slopes",
         "y ~ x + z + (1 + x | g)",
         FIXEF | {"sd_g[Intercept]": 1.0, "sd_g[x]": 0.7, "corr_g[Intercept,x]": 0.0, "sigma": 1.0},
         unbalanced,
-        "g",
     ),
     "crossed": Scenario(
         "10 × 12 crossed levels, a third of the cells empty",
         "y ~ x + z + (1 | g) + (1 | h)",
         FIXEF | {"sd_g[Intercept]": 1.0, "sd_h[Intercept]": 0.7, "sigma": 1.0},
         crossed,
-        "g",
     ),
 }
 

@@ -7,6 +7,7 @@ import pymc as pm
 import pytensor
 import pytest
 import scipy.stats as st
+from prior_density import density
 from scipy.special import betaln
 
 import bimixed as bm
@@ -122,27 +123,6 @@ def variable_at(name, design, at):
         return at[whole][block, block]
     of = next(f for f in design.factors if whole.endswith(f"_{f.key}"))
     return at[whole][of.names.index(label)]
-
-
-def density(prior, value):
-    p = prior.parameters
-    match prior.family:
-        case "normal":
-            return st.norm.logpdf(value, p["mu"], p["sigma"])
-        case "student_t":
-            return st.t.logpdf(value, p["nu"], p["mu"], p["sigma"])
-        case "half_normal":
-            return st.halfnorm.logpdf(value, 0, p["sigma"])
-        case "half_student_t":
-            return np.log(2) + st.t.logpdf(value, p["nu"], 0, p["sigma"])
-        case "exponential":
-            return st.expon.logpdf(value, 0, 1 / p["rate"])
-        case "gamma":
-            return st.gamma.logpdf(value, p["alpha"], scale=1 / p["beta"])
-        case "uniform":
-            return st.uniform.logpdf(value, p["lower"], p["upper"] - p["lower"])
-    assert prior.family == "flat"
-    return 0.0
 
 
 def lkj(L, eta):
