@@ -29,6 +29,7 @@ from bimixed.inference.hypotheses import HypothesisTest
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
 from bimixed.inference.profile import Profile, profile
 from bimixed.inference.rlrt import VarianceTest, rlrt
+from bimixed.inference.stepwise import Elimination, ranova, step
 from bimixed.moments import Moments, cross_products
 from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
@@ -48,6 +49,7 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "DropOne",
+    "Elimination",
     "FitError",
     "FormulaError",
     "HypothesisTest",
@@ -75,7 +77,9 @@ __all__ = [
     "plots",
     "prior_check",
     "profile",
+    "ranova",
     "rlrt",
+    "step",
 ]
 
 

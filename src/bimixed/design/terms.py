@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from formulaic.parser.types import Factor
 
 from bimixed.covariance import Array
 from bimixed.design.design import Design
@@ -52,9 +53,20 @@ class Block:
 
 @dataclass(frozen=True)
 class FixedTerm:
-    """A term of the fixed part, with all its columns."""
+    """A term of the fixed part, with all its columns.
+
+    Attributes
+    ----------
+    name : str
+    written : str
+        As a formula has it: names that are no identifiers in backticks.
+    variables : frozenset of str
+    columns : tuple of int
+    blocks : tuple of Block
+    """
 
     name: str
+    written: str
     variables: frozenset[str]
     columns: tuple[int, ...]
     blocks: tuple[Block, ...]
@@ -72,7 +84,13 @@ def fixed_terms(design: Design) -> tuple[FixedTerm, ...]:
     spec = encoding.parts["fixed"].spec
     if isinstance(spec, PlainSpec):
         return tuple(
-            FixedTerm(name, frozenset(parts), (j,), (Block(np.array([j]), {}, tuple(sorted(parts))),))
+            FixedTerm(
+                name,
+                ":".join(map(_quoted, parts)),
+                frozenset(parts),
+                (j,),
+                (Block(np.array([j]), {}, tuple(sorted(parts))),),
+            )
             for j, (name, parts) in enumerate(zip(spec.column_names, spec.terms, strict=True))
         )
     places = {name: j for j, name in enumerate(design.names)}
@@ -86,7 +104,9 @@ def fixed_terms(design: Design) -> tuple[FixedTerm, ...]:
 
 def _numeric_term(name: str, column: int) -> FixedTerm:
     numeric = () if name == "Intercept" else (name,)
-    return FixedTerm(name, frozenset(numeric), (column,), (Block(np.array([column]), {}, numeric),))
+    return FixedTerm(
+        name, _quoted(name), frozenset(numeric), (column,), (Block(np.array([column]), {}, numeric),)
+    )
 
 
 def _term(term: Any, columns: Sequence[int], states: Mapping[str, Any]) -> FixedTerm:
@@ -98,7 +118,15 @@ def _term(term: Any, columns: Sequence[int], states: Mapping[str, Any]) -> Fixed
         start += size
     name = "Intercept" if str(term.term) == "1" else str(term.term)
     variables = frozenset(name for block in blocks for name in (*block.factors, *block.numeric))
-    return FixedTerm(name, variables, tuple(columns), tuple(blocks))
+    written = ":".join(
+        _quoted(str(f.expr)) if f.eval_method is Factor.EvalMethod.LOOKUP else str(f.expr)
+        for f in term.term.factors
+    )
+    return FixedTerm(name, written, variables, tuple(columns), tuple(blocks))
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() else f"`{name}`"
 
 
 def _sizes(scoped_terms: Sequence[Any], total: int, states: Mapping[str, Any]) -> list[int]:

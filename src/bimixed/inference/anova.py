@@ -47,7 +47,8 @@ def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.Data
         L = hypotheses[term.name].copy()
         L[:, np.setdiff1d(np.arange(len(design.names)), design.kept)] = 0.0
         L = L[np.linalg.norm(L, axis=1) > 0.0]
-        if not len(L) or not any(column in design.kept for column in term.columns):
+        is_empty = not len(L) or not any(column in design.kept for column in term.columns)
+        if is_empty or not tests.are_known(L):
             rows.append((np.nan, np.nan, np.nan, np.nan))
             continue
         found = tests.joint(L, np.zeros(len(L)))

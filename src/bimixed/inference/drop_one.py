@@ -1,6 +1,5 @@
 """Each fixed term tested by leaving it out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from bimixed.design import Design
-from bimixed.design.encoding import FormulaEncoding
 from bimixed.design.fixed import independent_columns
-from bimixed.design.plain import PlainSpec
+from bimixed.design.terms import FixedTerm, fixed_terms
 from bimixed.exceptions import UnavailableError
 from bimixed.inference.by_ml import by_ml, engine
 from bimixed.inference.chi_square import ChiSquare
@@ -88,87 +86,83 @@ def drop1(fit: MixedModelResult) -> DropOne:
             "and use bm.lrtest(small, large)."
         )
     whole = by_ml(fit)
-    scope = droppable(design)
-    rows, notes = [_row(NONE, whole, None)], []
+    fitted = Fitted(whole.loglik, whole.df_model, whole.nobs)
+    rows, notes = [fitted.row(NONE)], []
     if fit.method == "reml":
         notes.append("The REML fit is refitted by ML, for restricted likelihoods know no fixed effects.")
-    for name, columns in scope:
-        small = _left_out(design, columns)
-        if _loses_intercept(design, small):
-            notes.append(
-                f"{name} carries the intercept and stays: fit the model without it, and use bm.lrtest."
-            )
-            continue
-        if len(small.kept) == len(design.kept):
-            notes.append(f"{name} adds nothing to the other terms (its columns are collinear with theirs).")
-            continue
-        rows.append(_row(name, fit_likelihood(small, reml=False), whole))
+    for term in droppable(design):
+        small = left_out(design, term)
+        why = why_not(design, term)
+        if why:
+            notes.append(why)
+        else:
+            found = fit_likelihood(small, reml=False)
+            rows.append(Fitted(found.loglik, found.df_model, found.nobs).row_within(fitted, term.name))
     if len(rows) == 1:
         raise UnavailableError(f"There is no fixed term to leave out. {' '.join(notes)}".strip())
     table = pd.DataFrame(rows).set_index("term")
     return DropOne(table, tuple(notes), f"Terms of {short_formula(fit.formula)}, left out one by one, by ML")
 
 
-def _row(name: str, fit: MixedModelResult, whole: MixedModelResult | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "term": name,
-        "n_parameters": fit.df_model,
-        "loglik": fit.loglik,
-        "deviance": -2.0 * fit.loglik,
-        "aic": fit.aic,
-        "bic": fit.bic,
-    }
-    if whole is None:
-        return row | {"chisq": np.nan, "df": np.nan, "p_value": np.nan, "reference": ""}
-    reference = ChiSquare(whole.df_model - fit.df_model)
-    chisq = max(2.0 * (whole.loglik - fit.loglik), 0.0)
-    tested = {"chisq": chisq, "df": float(reference.df), "p_value": reference.p_value(chisq)}
-    return row | tested | {"reference": reference.name}
+@dataclass(frozen=True)
+class Fitted:
+    """How well a model fits."""
+
+    loglik: float
+    n_parameters: int
+    n: int
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Its part of the table."""
+        return {
+            "term": name,
+            "n_parameters": self.n_parameters,
+            "loglik": self.loglik,
+            "deviance": -2.0 * self.loglik,
+            "aic": 2.0 * (self.n_parameters - self.loglik),
+            "bic": np.log(self.n) * self.n_parameters - 2.0 * self.loglik,
+            "chisq": np.nan,
+            "df": np.nan,
+            "p_value": np.nan,
+            "reference": "",
+        }
+
+    def row_within(self, whole: "Fitted", name: str, at_zero: int = 0) -> dict[str, Any]:
+        """Its part of the table, tested against a larger model; ``at_zero`` as of :class:`ChiSquare`."""
+        if self.n_parameters == whole.n_parameters:  # a variance that isn't identified
+            return self.row(name) | {"df": 0.0}
+        reference = ChiSquare(whole.n_parameters - self.n_parameters, at_zero)
+        chisq = max(2.0 * (whole.loglik - self.loglik), 0.0)
+        tested = {"chisq": chisq, "df": float(reference.df), "p_value": reference.p_value(chisq)}
+        return self.row(name) | tested | {"reference": reference.name}
 
 
-def droppable(design: Design) -> list[tuple[str, list[int]]]:
-    """Terms that marginality lets go, with their columns of X."""
-    terms = _terms(design)
-    found = []
-    for name, factors, columns in terms:
-        contained = any(factors < others for _, others, _ in terms)
-        if factors and columns and not contained:
-            found.append((name, columns))
-    return found
+def droppable(design: Design) -> list[FixedTerm]:
+    """Fixed terms that marginality lets go: no other one has all their variables, and more."""
+    terms = fixed_terms(design)
+    return [t for t in terms if t.variables and not any(t.variables < other.variables for other in terms)]
 
 
-def _terms(design: Design) -> list[tuple[str, frozenset[str], list[int]]]:
-    """Name, factors and columns of each fixed term; of arrays each column is one."""
-    if not isinstance(design.encoding, FormulaEncoding):
-        return [
-            (name, frozenset() if name == "Intercept" else frozenset([name]), [j])
-            for j, name in enumerate(design.names)
-        ]
-    part = design.encoding.parts["fixed"]
-    if isinstance(part.spec, PlainSpec):
-        return [
-            (name, frozenset(term), [j])
-            for j, (name, term) in enumerate(zip(part.spec.column_names, part.spec.terms, strict=True))
-        ]
-    return [
-        (str(term), frozenset(f.expr for f in term.factors) - {"1"}, list(columns))
-        for term, columns in part.spec.term_indices.items()
-    ]
-
-
-def _left_out(design: Design, columns: Sequence[int]) -> Design:
-    left = [j for j in range(len(design.names)) if j not in columns]
+def left_out(design: Design, term: FixedTerm) -> Design:
+    """A design without a term's columns."""
+    left = [j for j in range(len(design.names)) if j not in term.columns]
     X = np.ascontiguousarray(np.asarray(design.X)[:, left])
     names = tuple(design.names[j] for j in left)
     return replace(design, X=X, names=names, kept=independent_columns(X))
 
 
-def _loses_intercept(design: Design, small: Design) -> bool:
-    """Whether the constant is a combination of columns, and no longer one without the term.
+def why_not(design: Design, term: FixedTerm) -> str:
+    """Why leaving out a term's columns isn't leaving out the term, or changes nothing; else empty.
 
-    Another factor's coding would change without it, so that leaving columns out isn't leaving the term out.
+    Where the constant is a combination of columns, and no longer one without the term, another factor's
+    coding would change without it.
     """
-    return _has_constant(np.asarray(design.X)) and not _has_constant(np.asarray(small.X))
+    small = left_out(design, term)
+    if _has_constant(np.asarray(design.X)) and not _has_constant(np.asarray(small.X)):
+        return f"{term.name} carries the intercept and stays: fit the model without it, and use bm.lrtest."
+    if len(small.kept) == len(design.kept):
+        return f"{term.name} adds nothing to the other terms (its columns are collinear with theirs)."
+    return ""
 
 
 def _has_constant(X: Any) -> bool:

@@ -127,6 +127,28 @@ def simpler_models(design: Design, direction: Direction) -> list[Simpler]:
     return found
 
 
+def random_deletions(design: Design) -> list[tuple[str, Simpler]]:
+    """Each part of a random term that marginality lets go, left out by itself; by its name.
+
+    Cells of a factor, ``(0 + f | g)``, become one intercept, as those of ``(f | g)`` do.
+    """
+    found = []
+    for place, factor in enumerate(design.factors):
+        start = 0
+        for number, (size, correlated) in enumerate(factor.template.blocks):
+            source = factor.sources[number]
+            block = slice(start, start + size)
+            cells = _compound(design, place, number, block) if size > 1 and correlated else []
+            found += [(f"cells in {source}", model) for model in cells]
+            gone = [] if cells else _droppable(design, place, number, by_marginality=True)
+            for name, columns, rest in gone:
+                small = without(design, place, [start + k for k in columns])
+                label = f"{name} in {source}" if rest else source
+                found.append((label, Simpler(label, _named(small, design, place, number, rest))))
+            start += size
+    return found
+
+
 def without_terms(design: Design, lost: Sequence[Direction]) -> list[Simpler]:
     """Models without a whole term, where no direction of several coefficients has any variance."""
     found = []
@@ -194,17 +216,30 @@ def _part(design: Design, place: int, number: int) -> EncodedPart | None:
     return next((part for part in parts if set(own) <= set(part.names)), None)
 
 
-def _droppable(design: Design, place: int, number: int) -> list[tuple[str, list[int], str]]:
-    """Name and places of what may be left out of a term, and what then stands left of the bar."""
+def _droppable(
+    design: Design, place: int, number: int, by_marginality: bool = False
+) -> list[tuple[str, list[int], str]]:
+    """Name and places of what may be left out of a term, and what then stands left of the bar.
+
+    With categories what a higher term contains stays, for its coding would change; by marginality so does
+    what a product of covariates contains.
+    """
     part = _part(design, place, number)
     own = _own_names(design, place, number)
     if part is None:
-        return [(name, [k], "..." if len(own) > 1 else "") for k, name in enumerate(own)]
+        several = len(own) > 1
+        stays = by_marginality and several
+        return [
+            (name, [k], "..." if several else "")
+            for k, name in enumerate(own)
+            if not (stays and name == "Intercept")
+        ]
     terms, categorical = _terms(part, own)
     intercept = any(not factors for _, factors, _ in terms)
     found = []
     for name, factors, columns in terms:
-        if categorical and (not factors or any(factors < other for _, other, _ in terms)):
+        contained = any(factors < other for _, other, _ in terms)
+        if (contained and by_marginality) or (categorical and (contained or not factors)):
             continue
         if categorical and not intercept and len(terms) > 2:
             continue

@@ -85,6 +85,10 @@ class FixefTests:
         L = L[:, self.design.kept]
         return self._combined(L, ~(np.abs(L[:, unknown]) > 0.0).any(axis=1))
 
+    def are_known(self, L: Array) -> bool:
+        """Whether every row has an estimate with a standard error."""
+        return bool(self._known(L)[1].all())
+
     def correlation(self, L: Array) -> Array:
         """Correlations of the rows' estimates."""
         L = L[:, self.design.kept]
