@@ -5,8 +5,11 @@ numerical Hessian loses some); Kenward-Roger's df, F and standard errors 1e-5 re
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 from lme4_fits import FITS, REFERENCE, fitted
+
+import bimixed as bm
 
 REML = [i for i, fit in FITS.items() if fit.get("tests", {}).get("satterthwaite")]
 KENWARD = [i for i, fit in FITS.items() if fit.get("tests", {}).get("kenward_roger")]
@@ -77,3 +80,27 @@ def test_a_published_type_3_test():
     assert fit.anova().loc["sex", "F"] == pytest.approx(46.99, abs=0.005)
     (name,) = [name for name in fit.design.names if name.startswith("sex[") and ":" not in name]
     assert pytest.approx(31.67, abs=0.005) == fit.test(f"{name} = 0").F
+
+
+@pytest.mark.parametrize("groups", [3, 4, 6])
+def test_kenward_roger_between_few_groups(groups):
+    """Balanced: the F test of means of groups, whose mean isn't finite with 2 degrees of freedom or fewer."""
+    rng = np.random.default_rng(groups)
+    g = np.repeat(np.arange(groups), 5)
+    table = pd.DataFrame(
+        {"g": g.astype(str), "z": rng.normal(size=groups)[g], "y": rng.normal(size=len(g)) + g}
+    )
+    table["h"] = np.array(["a", "b", "c"])[g % 3]
+    means = table.groupby("g", sort=False)[["y"]].mean()
+    for rhs, q in (("z", 1), ("h", 2)):
+        if groups - q - 1 < 1:
+            continue
+        fit = bm.ModelSpec(f"y ~ {rhs} + (1 | g)", table).fit()
+        X = fit.spec.design.X[::5]
+        _, rss, *_ = np.linalg.lstsq(X, means["y"])
+        rss, df = rss.item(), groups - X.shape[1]
+        without = ((means["y"] - means["y"].mean()) ** 2).sum()
+        found = fit.anova("kenward-roger").loc[rhs]
+        assert found["den_df"] == pytest.approx(df, rel=1e-6)
+        assert found["F"] == pytest.approx((without - rss) / q / (rss / df), rel=1e-5)  # θ is known to 1e-6
+        assert 0.0 < found["p_value"] < 1.0

@@ -81,6 +81,13 @@ class Design:
         return self.X if len(self.kept) == self.X.shape[1] else self.X[:, self.kept]
 
     @cached_property
+    def column_sizes(self) -> Array:
+        """Root mean squares of the columns of X, 1 for those of zeros."""
+        squares = np.square(self.X) if isinstance(self.X, np.ndarray) else self.X.power(2)
+        sizes = np.sqrt(np.asarray(squares.sum(axis=0), dtype=np.float64) / max(self.n, 1))
+        return np.where(sizes > 0.0, sizes, 1.0)
+
+    @cached_property
     def narrow(self) -> NDArray[np.intp]:
         """Columns of X that are kept and not wide."""
         return self.kept if self.wide is None else np.setdiff1d(self.kept, self.wide.columns)

@@ -1,16 +1,22 @@
 """Columns of the fixed part as factors and covariates, and the fixed part of rows made up from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import matrices
 from bimixed.design.design import Design
 from bimixed.design.encoding import FormulaEncoding
 from bimixed.exceptions import DataError
+
+INESTIMABLE = 1e-6
+"""Share of a combination along what the data can't tell from 0 beyond which it has no estimate."""
+ROUNDING = 1e-10
+"""Shares below this are 0."""
 
 
 def grid_values(design: Design) -> tuple[dict[str, list[Any]], dict[str, float]]:
@@ -46,6 +52,22 @@ def grid_values(design: Design) -> tuple[dict[str, list[Any]], dict[str, float]]
     return factors, covariates
 
 
+def codes_of_rows(design: Design, levels: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[np.intp]] | None:
+    """Which of its levels each factor has in each row; None where one isn't a column, or C() of one."""
+    encoding = _encoding(design)
+    out = {}
+    for name, own in levels.items():
+        used = matrices.columns_of_factor(name, list(encoding.columns))
+        if len(used) != 1 or not (name == used[0] or name.startswith("C(")):
+            return None
+        places = {level: i for i, level in enumerate(own)}
+        codes = encoding.table[used[0]].map(places)
+        if codes.isna().any():
+            return None
+        out[name] = codes.to_numpy(dtype=np.intp)
+    return out
+
+
 def fixed_rows(design: Design, table: pd.DataFrame) -> Array:
     """All columns of X for new rows that have the columns of the fixed part."""
     encoding = _encoding(design)
@@ -67,10 +89,21 @@ def null_space(design: Design) -> Array:
     if not dropped:
         return out
     X = design.X.toarray() if hasattr(design.X, "toarray") else np.asarray(design.X)
-    share, *_ = np.linalg.lstsq(X[:, design.kept], X[:, dropped])
+    sizes = design.column_sizes
+    share, *_ = np.linalg.lstsq(X[:, design.kept] / sizes[design.kept], X[:, dropped] / sizes[dropped])
+    share[np.abs(share) < ROUNDING] = 0.0
     out[:, design.kept] = -share.T
     out[np.arange(len(dropped)), dropped] = 1.0
-    return out
+    return out / sizes
+
+
+def estimable(L: Array, null: Array) -> NDArray[np.bool_]:
+    """Which rows of coefficients have the same Lβ for every β that fits as well, (k,).
+
+    L must cancel against each combination of columns that is 0 in every row (``null``), in whatever units.
+    """
+    left, size = np.abs(L @ null.T), np.abs(L) @ np.abs(null.T)
+    return np.asarray((left <= INESTIMABLE * size).all(axis=1))
 
 
 def _encoding(design: Design) -> FormulaEncoding:

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.design.terms import FixedTerm, fixed_terms
 from bimixed.exceptions import DataError, IdentificationWarning, UnavailableError, warn
+from bimixed.inference.estimable import type_three_of_gaps
 from bimixed.inference.term_hypotheses import type_one, type_three, type_two
 from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.student import f_tail
@@ -30,7 +32,7 @@ def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.Data
             "F tests of terms belong to likelihood fits; of draws look at fit.test(...), which gives the "
             "posterior of any combination of coefficients, or compare models by fit.loo()."
         )
-    if type_ not in TYPES:
+    if type_ not in (1, 2, 3):
         raise DataError(f"type is {type_!r}; choose 1 (sequential), 2 or 3.")
     if design.wide is not None:
         raise UnavailableError(
@@ -38,11 +40,11 @@ def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.Data
             "compare fits with and without it by loglik and aic."
         )
     terms = fixed_terms(design)
-    if type_ == 3:
-        _tell_empty_cells(design, terms)
     tested = [term for term in terms if term.name != "Intercept"]
     rows = []
-    hypotheses = TYPES[type_](design, terms)
+    hypotheses = _of_gaps(design, terms) if type_ == 3 and _gaps(design, terms) else None
+    if hypotheses is None:
+        hypotheses = TYPES[type_](design, terms)
     for term in tested:
         L = hypotheses[term.name].copy()
         L[:, np.setdiff1d(np.arange(len(design.names)), design.kept)] = 0.0
@@ -64,13 +66,22 @@ def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.Data
     return table
 
 
-def _tell_empty_cells(design: Design, terms: tuple[FixedTerm, ...]) -> None:
+def _gaps(design: Design, terms: tuple[FixedTerm, ...]) -> list[str]:
+    """Interactions with cells that have no rows."""
     kept = set(design.kept.tolist())
-    gaps = [t.name for t in terms if len(t.factors) > 1 and not kept.issuperset(t.columns)]
-    if gaps:
-        warn(
-            f"Some cells of {', '.join(gaps)} have no rows, so that means over all cells can't be estimated: "
-            "tests of type 3 are about the coefficients that are left. Take type=2, or make one factor of "
-            "the cells that there are.",
-            IdentificationWarning,
-        )
+    return [t.name for t in terms if len(t.factors) > 1 and not kept.issuperset(t.columns)]
+
+
+def _of_gaps(design: Design, terms: tuple[FixedTerm, ...]) -> dict[str, Array] | None:
+    found = type_three_of_gaps(design, terms)
+    what = (
+        "tests of type 3 are about the coefficients that are left"
+        if found is None
+        else "tests of type 3 (SAS's for empty cells, as lmerTest has them) depend on which cells there are"
+    )
+    warn(
+        f"Some cells of {', '.join(_gaps(design, terms))} have no rows, so that means over all cells can't "
+        f"be estimated: {what}. Take type=2, or make one factor of the cells that there are.",
+        IdentificationWarning,
+    )
+    return found

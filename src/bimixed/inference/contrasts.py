@@ -22,6 +22,8 @@ def contrast_rows(
         If there is no such method or reference, or coefficients don't suit the means.
     """
     k, unit = len(labels), np.eye(len(labels))
+    if reference is not None and method != "trt.vs.ctrl":
+        raise DataError("reference is of method='trt.vs.ctrl' only; leave it out, or take that method.")
     if isinstance(method, Mapping):
         return _custom(method, labels)
     if method not in METHODS:
@@ -70,12 +72,13 @@ def _polynomials(k: int) -> tuple[list[str], Array]:
 def _custom(given: Mapping[str, Sequence[float]], labels: Sequence[str]) -> tuple[list[str], Array]:
     rows = []
     for name, coefficients in given.items():
-        row = np.asarray(coefficients, dtype=float)
-        if row.shape != (len(labels),) or not np.isfinite(row).all():
-            raise DataError(
-                f"The contrast {name!r} has shape {row.shape}; give {len(labels)} numbers, for "
-                f"{', '.join(map(repr, labels))}."
-            )
+        wanted = f"give {len(labels)} numbers, not all 0, for {', '.join(map(repr, labels))}."
+        try:
+            row = np.asarray(coefficients, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"The contrast {name!r} is {coefficients!r}; {wanted}") from error
+        if row.shape != (len(labels),) or not np.isfinite(row).all() or not row.any():
+            raise DataError(f"The contrast {name!r} is {row.tolist()}; {wanted}")
         rows.append(row)
     if not rows:
         raise DataError("The mapping of contrasts is empty; give names and coefficients.")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
-from bimixed.design.grid import columns_at, fixed_rows, grid_values, mean_offset, null_space
+from bimixed.design.grid import columns_at, estimable, fixed_rows, grid_values, mean_offset, null_space
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.inference.contrasts import contrast_rows
 from bimixed.inference.multiplicity import adjusted_p, check_adjust, critical_values
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bimixed.results import MixedModelResult
 
 Adjust = Literal["tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "none"]
-INESTIMABLE = 1e-6
-"""Share of a combination along what the data can't tell from 0 beyond which it has no estimate."""
+CANCELLED = 1e-12
+"""Share of a mean's coefficients below which what is left in a contrast is rounding."""
 STEP = 1e-3
 """Of slopes, as a share of the covariate's range: the fixed part is smooth between its knots."""
 
@@ -122,7 +122,9 @@ class MarginalMeans:
         for key, rows in self._groups():
             labels = self._labels(rows)
             names, C = contrast_rows(method, labels, reference)
-            part = self._contrasts(C @ self.L[rows], adjust, len(rows))
+            L = C @ self.L[rows]
+            L[np.abs(L) <= CANCELLED * (np.abs(C) @ np.abs(self.L[rows]))] = 0.0
+            part = self._contrasts(L, adjust, len(rows))
             part.insert(0, "contrast", names)
             for place, (name, value) in enumerate(zip(self.by, key, strict=True)):
                 part.insert(place, name, value)
@@ -148,7 +150,7 @@ class MarginalMeans:
             drawn = self._drawn(L)
             table = table.drop(columns=["df", "statistic", "p_value"])
             return table.assign(prob_positive=(drawn > 0.0).mean(axis=0))
-        known = table["std_error"].notna().to_numpy()
+        known = (table["std_error"] > 0.0).to_numpy()  # none where the means are equal in every such model
         statistic, df = table["statistic"].to_numpy()[known], table["df"].to_numpy()[known]
         if not len(df):
             return table
@@ -168,7 +170,7 @@ class MarginalMeans:
         return np.nan_to_num(self.draws.beta) @ L.T
 
     def _estimates(self, L: Array, offset: float, index: pd.Index) -> pd.DataFrame:
-        known = np.abs(L @ self.null.T).max(axis=1, initial=0.0) <= INESTIMABLE * np.abs(L).max()
+        known = estimable(L, self.null)
         if self.tests is None:
             drawn = self._drawn(L) + offset
             limits = equal_tails(drawn, self.level)
@@ -286,11 +288,15 @@ def _made(
     level: float,
     var: str | None,
 ) -> MarginalMeans:
+    from bimixed.results import MixedModelResult
+
+    if not isinstance(fit, MixedModelResult):
+        raise DataError(f"emmeans takes a fit first, not a {type(fit).__name__}: emmeans(fit, 'factor').")
     check_level(level)
     design = fit.design
     factors, covariates = grid_values(design)
-    wanted, within = _list(factor), _list(by)
-    values = _values(factors, covariates, dict(at or {}), [*wanted, *within], var)
+    wanted, within = _names("factor", factor), _names("by", by)
+    values = _values(factors, covariates, _mapping(at), [*wanted, *within], var)
     grid = columns_at(values)
     if var is None:
         X = fixed_rows(design, grid)
@@ -327,10 +333,17 @@ def _order(grid: pd.DataFrame, levels: pd.DataFrame, shown: list[str]) -> Any:
     return np.array([places[tuple(row)] for row in grid[shown].itertuples(index=False)])
 
 
-def _list(given: str | Sequence[str] | None) -> list[str]:
-    if given is None:
-        return []
-    return [given] if isinstance(given, str) else list(given)
+def _names(argument: str, given: Any) -> list[str]:
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{argument} is {given!r}; give a column's name or a list of names.")
+    return list(names)
+
+
+def _mapping(at: Any) -> dict[str, Any]:
+    if at is not None and not isinstance(at, Mapping):
+        raise DataError(f"at is {at!r}; give values by column, such as {{'age': [10, 60]}}.")
+    return dict(at or {})
 
 
 def _values(
@@ -358,20 +371,36 @@ def _values(
                 f"at={{{name!r}: [{covariates[name]:.4g}, ...]}}, or take emtrends(fit, ..., var={name!r}) "
                 "for its slope."
             )
+    chosen = {name: _several(name, given) for name, given in at.items()}
     out: dict[str, list[Any]] = {}
     for name, levels in factors.items():
-        own = _several(at[name]) if name in at else list(levels)
+        own = chosen.get(name, list(levels))
         unknown = [level for level in own if level not in levels]
         if unknown:
             raise DataError(f"{name!r} has no level {unknown[0]!r}; it has {_told(levels)}.")
         out[name] = own
     for name, mean in covariates.items():
-        out[name] = [float(x) for x in _several(at[name])] if name in at else [mean]
+        out[name] = [_number(name, value) for value in chosen.get(name, [mean])]
     return out
 
 
-def _several(given: Any) -> list[Any]:
-    return [given] if isinstance(given, str) or np.ndim(given) == 0 else list(given)
+def _several(name: str, given: Any) -> list[Any]:
+    values = [given] if isinstance(given, str) or np.ndim(given) == 0 else list(given)
+    if not values or len(set(values)) < len(values):
+        raise DataError(
+            f"at[{name!r}] is {values!r}; give one value or several different ones, each with its own mean."
+        )
+    return values
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise DataError(f"at[{name!r}] has {value!r}; {name!r} is a covariate and takes finite numbers.")
+    return number
 
 
 def _told(names: Any) -> str:

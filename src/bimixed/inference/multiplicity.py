@@ -75,16 +75,24 @@ def critical_values(df: Array, adjust: str, family: int, correlation: Array | No
 def _studentized_quantile(level: float, family: int, df: float) -> float:
     """From the t quantile with Bonferroni's probability, which is close above, by the secant method.
 
-    SciPy's own brackets take four times as many integrals.
+    SciPy's own brackets take four times as many integrals. With very few degrees of freedom the start isn't
+    close, and a bracket is: no comparison by itself has more.
     """
-    from scipy.optimize import newton
+    from scipy.optimize import brentq, newton
     from scipy.stats import studentized_range
 
-    pairs = family * (family - 1) / 2
-    high = np.sqrt(2.0) * float(t_quantile(1.0 - (1.0 - level) / (2.0 * pairs), np.array(df)))
-    return float(
-        newton(lambda q: studentized_range.sf(q, family, df) - (1.0 - level), 0.98 * high, x1=high, tol=1e-8)
-    )
+    tail, pairs = 1.0 - level, family * (family - 1) / 2
+    low, high = (np.sqrt(2.0) * float(t_quantile(1.0 - t / 2.0, np.array(df))) for t in (tail, tail / pairs))
+
+    def excess(q: float) -> float:
+        return float(studentized_range.sf(q, family, df)) - tail
+
+    if pairs == 1:
+        return low
+    found, report = newton(excess, 0.98 * high, x1=high, tol=1e-8, full_output=True, disp=False)
+    if report.converged and low < found <= high:
+        return float(found)
+    return float(brentq(excess, low, 1.01 * high, xtol=1e-8))
 
 
 class LargestT:

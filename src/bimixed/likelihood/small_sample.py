@@ -26,6 +26,8 @@ from bimixed.results.records import FTest
 
 FLAT = 1e-8
 """Eigenvalues of the unit-diagonal information below this belong to directions that the data don't know."""
+EQUAL = 1e-7
+"""Relative difference of two moments that are equal but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -167,15 +169,22 @@ class SmallSample:
 
 
 def _matched_moments(A1: float, A2: float, q: int) -> tuple[float, float]:
-    """Degrees of freedom and the factor of the F statistic (Kenward and Roger 1997, eqs. 5 to 9)."""
+    """Degrees of freedom and the factor of the F statistic (Kenward and Roger 1997, eqs. 5 to 9).
+
+    Where A1 = qA2, as for one hypothesis and in balanced designs, they come to 2q/A2 and 1, also for 2
+    degrees of freedom and fewer, where the paper's terms are 0/0 or the matched mean isn't finite. NaN where
+    no multiple of an F distribution has the moments.
+    """
     if A2 <= 0.0:
         return np.inf, 1.0
+    if abs(A1 - q * A2) <= EQUAL * A1:
+        return 2.0 * q / A2, 1.0
     B = (A1 + 6.0 * A2) / (2.0 * q)
     g = ((q + 1.0) * A1 - (q + 4.0) * A2) / ((q + 2.0) * A2)
     below = 3.0 * q + 2.0 * (1.0 - g)
     c1, c2, c3 = g / below, (q - g) / below, (q + 2.0 - g) / below
-    E = 1.0 / (1.0 - A2 / q)
-    V = 2.0 / q * (1.0 + c1 * B) / ((1.0 - c2 * B) ** 2 * (1.0 - c3 * B))
-    rho = V / (2.0 * E**2)
+    finite = 1.0 - A2 / q  # 1/E
+    rho = (1.0 + c1 * B) * (finite / (1.0 - c2 * B)) ** 2 / (q * (1.0 - c3 * B))
     df = 4.0 + (q + 2.0) / (q * rho - 1.0)
-    return df, df / (E * (df - 2.0))
+    scale = df * finite / (df - 2.0)
+    return (df, scale) if df > 0.0 and scale > 0.0 else (np.nan, np.nan)

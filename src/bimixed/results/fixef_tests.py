@@ -123,7 +123,7 @@ class FixefTests:
                 "A coefficient of the hypothesis has no estimate: it was dropped because earlier columns "
                 "determine it, or its variance isn't known. Leave it out of the hypothesis."
             )
-        L, values = independent_rows(L, values)
+        L, values = independent_rows(L, values, self.design.column_sizes[self.design.kept])
         differences = L @ self._beta - values
         if self.ddf == "kenward-roger":
             return self.small_sample.kenward_roger(L, differences)
@@ -171,8 +171,15 @@ def joint_df(df: Array) -> float:
     return 2.0 * expectation / (expectation - len(df))
 
 
-def independent_rows(L: Array, values: Array) -> tuple[Array, Array]:
+def independent_rows(L: Array, values: Array, sizes: Array) -> tuple[Array, Array]:
     """Rows of Lβ = values that don't follow from earlier ones.
+
+    Parameters
+    ----------
+    L : (k, p) array
+    values : (k,) array
+    sizes : (p,) array
+        Of the columns of X: rows are compared in units in which these are alike.
 
     Raises
     ------
@@ -180,13 +187,14 @@ def independent_rows(L: Array, values: Array) -> tuple[Array, Array]:
         If a row is zero, or the rows contradict each other.
     """
     kept: list[int] = []
-    for i, row in enumerate(L):
+    scaled = L / sizes
+    for i, row in enumerate(scaled):
         size = np.linalg.norm(row)
         if size == 0.0:
             raise DataError(f"Row {i + 1} of the hypothesis is zero; name at least one coefficient in it.")
         if kept:
-            share, *_ = np.linalg.lstsq(L[kept].T, row)
-            if np.linalg.norm(row - share @ L[kept]) <= DEPENDENT * size:
+            share, *_ = np.linalg.lstsq(scaled[kept].T, row)
+            if np.linalg.norm(row - share @ scaled[kept]) <= DEPENDENT * size:
                 if abs(share @ values[kept] - values[i]) > DEPENDENT * max(1.0, np.abs(values).max()):
                     raise DataError(
                         f"Row {i + 1} of the hypothesis contradicts the earlier ones; leave it out."
