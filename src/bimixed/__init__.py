@@ -24,9 +24,10 @@ from bimixed.exceptions import (
 )
 from bimixed.inference.bootstrap import Bootstrap, bootstrap
 from bimixed.inference.drop_one import DropOne, drop1
-from bimixed.inference.emmeans import MarginalMeans, emmeans, emtrends
+from bimixed.inference.emmeans import emmeans, emtrends
 from bimixed.inference.hypotheses import HypothesisTest
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
+from bimixed.inference.marginal_means import MarginalMeans
 from bimixed.inference.profile import Profile, profile
 from bimixed.inference.rlrt import VarianceTest, rlrt
 from bimixed.inference.stepwise import Elimination, ranova, step

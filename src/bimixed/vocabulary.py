@@ -43,6 +43,8 @@ FIT = (
     "progress",
 )
 PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed", "variances", "n")
+EMMEANS = ("fit", "factor", "by", "at", "ddf", "level")
+CONTRASTS = ("method", "adjust", "reference", "interaction")
 SIMULATE = ("fixef", "random_cov", "sigma", "n", "random_seed")
 
 
@@ -128,6 +130,13 @@ def refuse_foreign_predict(unknown: Mapping[str, Any]) -> None:
     """Explain arguments of other packages' predict."""
     for name, value in unknown.items():
         raise ArgumentError(_advice(name, value, _PREDICT, PREDICT, "predict"))
+
+
+def refuse_foreign_means(where: str, unknown: Mapping[str, Any]) -> None:
+    """Explain arguments of R's emmeans."""
+    known = {"emmeans": EMMEANS, "emtrends": (*EMMEANS, "var"), "contrasts": CONTRASTS}[where]
+    for name, value in unknown.items():
+        raise ArgumentError(_advice(name, value, _MEANS, known, where))
 
 
 def refuse_foreign_refit(where: str, known: str, unknown: Mapping[str, Any]) -> None:
@@ -238,6 +247,18 @@ _OTHERS = {
     "alpha": "Write level=0.95 for alpha=0.05.",
     "weights": "Weights and offset are arguments of ModelSpec; make a new specification.",
     "offset": "Weights and offset are arguments of ModelSpec; make a new specification.",
+}
+_MEANS = {
+    "specs": "Name the factors: bm.emmeans(fit, 'treatment', by='sex').",
+    "ref": "Write reference={value!r}, the level.",
+    "type": "Means are in the units of the formula's response; transform the estimate and the limits.",
+    "weights": "Cells have equal weights; for others take a custom contrast, {{'mean': [0.2, 0.8]}}.",
+    "vcov": "For cluster-robust standard errors see fit.coef_table_robust() and fit.vcov_robust().",
+    "cov_reduce": "Covariates are at their means; choose values by at={{'x': [10, 60]}}.",
+    "mode": "Write ddf='kenward-roger' or 'satterthwaite'.",
+    "lmer_df": "Write ddf='kenward-roger' or 'satterthwaite'.",
+    "simple": "Write by=: emmeans(fit, 'a', by='b').contrasts() are the simple effects of a.",
+    "infer": "Leave it out: the table always has limits and tests.",
 }
 _FIT = {
     "reml": "Write spec.fit('reml') for reml=True, spec.fit('ml') for reml=False (given: {value}).",

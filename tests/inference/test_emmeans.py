@@ -82,6 +82,7 @@ def compare(found, wanted, estimate="estimate", p_tolerance=1e-6):
         ("bonferroni", "inter", "revpairwise", "bonferroni"),
         ("sidak", "inter", "consec", "sidak"),
         ("eff", "inter", "eff", None),
+        ("poly", "inter", "poly", None),
     ],
 )
 def test_contrasts_and_adjustments(key, name, method, adjust):
@@ -155,12 +156,82 @@ def test_custom_contrasts_and_polynomials():
     table = means.contrasts({"high and low": [-1, 0.5, 0.5]})
     by_hand = means.table["estimate"].to_numpy() @ [-1, 0.5, 0.5]
     assert table["estimate"].tolist() == pytest.approx([by_hand])
-    poly = means.contrasts("poly")
-    assert poly["contrast"].tolist() == ["linear", "quadratic"]
-    rows = np.array([[-(0.5**0.5), 0.0, 0.5**0.5], [6**-0.5, -2 * 6**-0.5, 6**-0.5]])
-    np.testing.assert_allclose(poly["estimate"], rows @ means.table["estimate"])
     low = means.contrasts("trt.vs.ctrl", reference="Low")
     assert low["contrast"].tolist() == ["Control - Low", "High - Low"]
+
+
+@pytest.mark.parametrize("method", ["pairwise", "consec"])
+def test_interaction_contrasts(method):
+    means = bm.emmeans(model("inter"), ["sex", "treatment"])
+    found = means.contrasts(method, interaction=True)
+    wanted = MORE["interaction" if method == "pairwise" else "interaction_consec"]
+    compare(found, wanted)
+    names = [f"{r[f'sex_{method}']} : {r[f'treatment_{method}']}" for r in wanted]
+    assert found["contrast"].tolist() == names
+    with pytest.raises(bm.DataError, match="two factors or more"):
+        bm.emmeans(model("inter"), "sex").contrasts(interaction=True)
+    with pytest.raises(bm.DataError, match="takes the name of a method"):
+        means.contrasts({"a": [1, -1, 0, 0, 0, 0]}, interaction=True)
+
+
+def test_coefficients_by_level():
+    """In any order, others 0; a plain sequence is in the order of the table."""
+    means = bm.emmeans(model("inter"), ["sex", "treatment"])
+    by_place = means.contrasts({"d": [1, 0, 0, 0, 0, -1]})
+    first, last = means.levels.iloc[0].tolist(), means.levels.iloc[-1].tolist()
+    for coefficients in (
+        {" ".join(last): -1, " ".join(first): 1},
+        {tuple(last): -1, tuple(first): 1},
+        pd.Series({" ".join(last): -1.0, " ".join(first): 1.0}),
+        pd.Series([1, 0, 0, 0, 0, -1]),
+    ):
+        pd.testing.assert_frame_equal(means.contrasts({"d": coefficients}), by_place)
+    with pytest.raises(bm.DataError, match="has 'Male'; the means are of 'Female Control'"):
+        means.contrasts({"d": {"Male": 1}})
+
+
+def test_notes_and_names():
+    growth = bm.load_dataset("orthodont")
+    fit = bm.ModelSpec("np.log(distance) ~ age * Sex + (1 | Subject)", growth).fit()
+    told = str(bm.emmeans(fit, "Sex"))
+    assert "'age' interacts with 'Sex'" in told and "At age = 11" in told
+    assert "In units of np.log(distance)" in told
+    assert "Averaged with equal weights over 'age'" in str(bm.emmeans(fit, "Sex", at={"age": [8, 14]}))
+    assert "At" not in str(bm.emmeans(fit, ["Sex", "age"], at={"age": [8, 14]}))
+    table = bm.emmeans(fit, "Sex").contrasts()
+    assert table.columns.name == "Kenward-Roger, tukey" and table.attrs["adjust"] == "tukey"
+    made = bm.ModelSpec("distance ~ C(age) + Sex + (1 | Subject)", growth).fit()
+    pd.testing.assert_frame_equal(bm.emmeans(made, "C(age)").table, bm.emmeans(made, "age").table)
+
+
+def test_contrasts_that_are_0():
+    """A mean that differs by an interaction with a centred covariate only: 0, without a test."""
+    table = data_set("rat_pup")
+    fit = bm.ModelSpec("weight ~ sex + scale(litsize):treatment + (1 | litter)", table).fit()
+    for ddf in ("kenward-roger", "satterthwaite"):
+        found = bm.emmeans(fit, "treatment", ddf=ddf).contrasts()
+        assert (found[["estimate", "std_error"]] == 0.0).all(axis=None)
+        assert found["p_value"].isna().all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_empty_cells_beside_a_large_covariate(scale):
+    table = data_set("rat_pup")
+    table = table[~((table["sex"] == "Male") & (table["treatment"] == "High"))]
+    table = table.assign(litsize=table["litsize"] * scale)
+    fit = bm.ModelSpec("weight ~ sex * treatment + litsize + (1 | litter)", table).fit()
+    assert bm.emmeans(fit, ["sex", "treatment"]).table["estimate"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("df", "family", "level"),
+    [(2.0, 10, 0.99), (1.3, 20, 0.95), (1.0, 20, 0.95), (5.0, 20, 0.999), (9.0, 2, 0.5)],
+)
+def test_tukey_limits_of_few_degrees_of_freedom(df, family, level):
+    from scipy.stats import studentized_range
+
+    limit = critical_values(np.array([df]), "tukey", family, None, level)[0]
+    assert studentized_range.cdf(np.sqrt(2.0) * limit, family, df) == pytest.approx(level, abs=1e-6)
 
 
 def test_degrees_of_freedom_by_method():
@@ -214,7 +285,9 @@ def test_contrasts_that_make_no_sense():
         means.contrasts(adjust="fdr")
     with pytest.raises(bm.DataError, match="method is 'all'; choose"):
         means.contrasts("all")
-    with pytest.raises(bm.DataError, match="shape \\(2,\\); give 3 numbers, for 'Control', 'High', 'Low'"):
+    with pytest.raises(
+        bm.DataError, match=r"\[1.0, -1.0\]; give 3 numbers, not all 0, for 'Control', 'High', 'Low'"
+    ):
         means.contrasts({"a": [1, -1]})
     with pytest.raises(bm.DataError, match="reference is 'none'; the means are of"):
         means.contrasts("trt.vs.ctrl", reference="none")

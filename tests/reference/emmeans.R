@@ -27,5 +27,8 @@ out <- list(
   trend = table(emtrends(slope, ~ Sex, var = "age")),
   trend_pairs = table(summary(pairs(emtrends(slope, ~ Sex, var = "age")), infer = TRUE)),
   trend_curve = table(emtrends(curve, ~ Sex, var = "age", at = list(age = 12))),
+  poly = con(inter, ~ treatment, "poly", "none"),
+  interaction = table(summary(contrast(emmeans(inter, ~ sex * treatment), interaction = "pairwise"), infer = TRUE)),
+  interaction_consec = table(summary(contrast(emmeans(inter, ~ sex * treatment), interaction = "consec"), infer = TRUE)),
   holes = table(emmeans(holes, ~ sex * treatment)))
 write_json(out, "emmeans.json", digits = 12, na = "null", pretty = TRUE)

@@ -11,6 +11,7 @@ from bimixed.covariance import Array
 from bimixed.design import matrices
 from bimixed.design.design import Design
 from bimixed.design.encoding import FormulaEncoding
+from bimixed.design.terms import fixed_terms
 from bimixed.exceptions import DataError
 
 INESTIMABLE = 1e-6
@@ -50,6 +51,26 @@ def grid_values(design: Design) -> tuple[dict[str, list[Any]], dict[str, float]]
         else:
             covariates[name] = float(column.mean())
     return factors, covariates
+
+
+def codings(design: Design) -> dict[str, str]:
+    """The column of each factor that the formula makes of one, as ``C(column)`` does."""
+    encoding = _encoding(design)
+    found = {}
+    for factor in encoding.parts["fixed"].spec.encoder_state:
+        own = matrices.columns_of_factor(factor, list(encoding.columns))
+        if len(own) == 1 and str(factor) != own[0]:
+            found[str(factor)] = own[0]
+    return found
+
+
+def variables(design: Design) -> list[set[str]]:
+    """Columns of the data that each term of the fixed part uses."""
+    columns = list(_encoding(design).columns)
+    return [
+        {own for name in term.variables for own in matrices.columns_of_factor(name, columns)}
+        for term in fixed_terms(design)
+    ]
 
 
 def codes_of_rows(design: Design, levels: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[np.intp]] | None:

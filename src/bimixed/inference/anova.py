@@ -11,7 +11,7 @@ from bimixed.design.terms import FixedTerm, fixed_terms
 from bimixed.exceptions import DataError, IdentificationWarning, UnavailableError, warn
 from bimixed.inference.estimable import type_three_of_gaps
 from bimixed.inference.term_hypotheses import type_one, type_three, type_two
-from bimixed.results.fixef_tests import FixefTests
+from bimixed.results.fixef_tests import FixefTests, named_after
 from bimixed.results.student import f_tail
 
 TYPES: dict[int, Any] = {1: type_one, 2: type_two, 3: type_three}
@@ -62,8 +62,8 @@ def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.Data
         index=pd.Index([term.name for term in tested], name="term"),
         dtype=float,
     )
-    table.attrs.update(ddf=tests.ddf, type=type_)
-    return table
+    table.attrs["type"] = type_
+    return named_after(tests.ddf, table, f"type {type_}")
 
 
 def _gaps(design: Design, terms: tuple[FixedTerm, ...]) -> list[str]:

@@ -4,192 +4,38 @@ Means are of the fixed part at a grid of all combinations of the factors' levels
 (Searle, Speed and Milliken 1980); factors that aren't asked for are averaged with equal weights.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bimixed.covariance import Array
-from bimixed.design.grid import columns_at, estimable, fixed_rows, grid_values, mean_offset, null_space
+from bimixed.design import Design
+from bimixed.design.grid import (
+    codings,
+    columns_at,
+    fixed_rows,
+    grid_values,
+    mean_offset,
+    null_space,
+    variables,
+)
 from bimixed.exceptions import DataError, UnavailableError
-from bimixed.inference.contrasts import contrast_rows
-from bimixed.inference.multiplicity import adjusted_p, check_adjust, critical_values
-from bimixed.results.fixef_tests import NAMES, FixefTests
-from bimixed.results.tables import check_level, combination_table
-from bimixed.results.uncertainty import Draws, equal_tails
+from bimixed.inference.marginal_means import MarginalMeans
+from bimixed.results.fixef_tests import FixefTests
+from bimixed.results.tables import check_level
+from bimixed.results.uncertainty import Draws
+from bimixed.vocabulary import refuse_foreign_means
 
 if TYPE_CHECKING:
     from bimixed.results import MixedModelResult
 
-Adjust = Literal["tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "none"]
-CANCELLED = 1e-12
-"""Share of a mean's coefficients below which what is left in a contrast is rounding."""
+MOST_ROWS = 1_000_000
+"""Of the grid."""
 STEP = 1e-3
 """Of slopes, as a share of the covariate's range: the fixed part is smooth between its knots."""
-
-
-@dataclass(frozen=True)
-class MarginalMeans:
-    """Means (or slopes) by the levels of factors.
-
-    Attributes
-    ----------
-    levels : pandas.DataFrame
-        The factors' levels of each row, those of ``by`` last.
-    by : tuple of str
-    what : str
-        "mean", or the covariate whose slopes these are.
-    L : (k, coefficients) array
-    offset : float
-    tests : FixefTests or None
-    draws : Draws or None
-    level : float
-    """
-
-    levels: pd.DataFrame
-    by: tuple[str, ...]
-    what: str
-    L: Array
-    offset: float
-    tests: FixefTests | None
-    draws: Draws | None
-    null: Array
-    level: float
-
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """The levels, and ``estimate``, ``std_error``, ``df``, ``lower``, ``upper``.
-
-        For draws posterior means, sds and equal tails, and ``df`` is NaN. A mean of cells without rows
-        is NaN.
-        """
-        found = self._estimates(self.L, self.offset, self.levels.index)
-        return pd.concat([self.levels, found.drop(columns=["statistic", "p_value"])], axis=1)
-
-    @property
-    def ddf(self) -> str:
-        """Which approximation the degrees of freedom are of; "posterior" for draws."""
-        return "posterior" if self.tests is None else self.tests.ddf
-
-    def contrasts(
-        self,
-        method: str | Mapping[str, Sequence[float]] = "pairwise",
-        adjust: Adjust | None = None,
-        *,
-        reference: Any = None,
-    ) -> pd.DataFrame:
-        """Contrasts of the means, within each combination of ``by``.
-
-        Parameters
-        ----------
-        method : str or mapping
-            "pairwise" (earlier − later), "revpairwise", "trt.vs.ctrl" (each − the reference), "consec" (each
-            − the one before), "eff" (each − the mean of all), "poly" (orthogonal polynomials in the order of
-            the levels), or a mapping of names to coefficients, one for each mean.
-        adjust : str, optional
-            Of p-values and limits for all contrasts of a group of ``by``: "tukey" (pairwise only),
-            "dunnett" or "mvt" (by the multivariate t distribution), "holm", "bonferroni", "sidak", "none".
-            Default "tukey" for pairwise, "dunnett" for "trt.vs.ctrl", else "none". Draws need none.
-        reference : level or tuple of levels, optional
-            Of "trt.vs.ctrl", default the first.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns of ``by``, ``contrast``, ``estimate``, ``std_error``, ``df``, ``statistic``, ``p_value``,
-            ``lower``, ``upper``; for draws ``prob_positive``, the posterior probability that the
-            contrast is above 0, in place of the test.
-
-        Raises
-        ------
-        DataError
-            If a method, an adjustment or coefficients make no sense.
-        """
-        pairwise = method in ("pairwise", "revpairwise")
-        usual = "tukey" if pairwise else "dunnett" if method == "trt.vs.ctrl" else "none"
-        adjust = adjust or usual  # type: ignore[assignment]
-        assert adjust is not None
-        check_adjust(adjust)
-        if adjust == "tukey" and not pairwise:
-            raise DataError(
-                "adjust='tukey' is about all pairwise differences of means; take adjust='mvt' for other "
-                "contrasts, or 'holm'."
-            )
-        parts = []
-        for key, rows in self._groups():
-            labels = self._labels(rows)
-            names, C = contrast_rows(method, labels, reference)
-            L = C @ self.L[rows]
-            L[np.abs(L) <= CANCELLED * (np.abs(C) @ np.abs(self.L[rows]))] = 0.0
-            part = self._contrasts(L, adjust, len(rows))
-            part.insert(0, "contrast", names)
-            for place, (name, value) in enumerate(zip(self.by, key, strict=True)):
-                part.insert(place, name, value)
-            parts.append(part)
-        table = pd.concat(parts, ignore_index=True)
-        table.attrs.update(ddf=self.ddf, adjust="none" if self.tests is None else adjust)
-        return table
-
-    def _groups(self) -> list[tuple[tuple[Any, ...], list[int]]]:
-        if not self.by:
-            return [((), list(range(len(self.levels))))]
-        groups = self.levels.reset_index(drop=True).groupby(list(self.by), sort=False, observed=True).indices
-        return [(key if isinstance(key, tuple) else (key,), list(rows)) for key, rows in groups.items()]
-
-    def _labels(self, rows: list[int]) -> list[str]:
-        own = self.levels.drop(columns=list(self.by)).iloc[rows]
-        return [" ".join(map(str, row)) for row in own.itertuples(index=False)]
-
-    def _contrasts(self, L: Array, adjust: str, family: int) -> pd.DataFrame:
-        table = self._estimates(L, 0.0, pd.RangeIndex(len(L)))
-        if self.tests is None:
-            assert self.draws is not None
-            drawn = self._drawn(L)
-            table = table.drop(columns=["df", "statistic", "p_value"])
-            return table.assign(prob_positive=(drawn > 0.0).mean(axis=0))
-        known = (table["std_error"] > 0.0).to_numpy()  # none where the means are equal in every such model
-        statistic, df = table["statistic"].to_numpy()[known], table["df"].to_numpy()[known]
-        if not len(df):
-            return table
-        correlation = self._correlation(L[known]) if adjust in ("dunnett", "mvt") else None
-        table.loc[known, "p_value"] = adjusted_p(statistic, df, adjust, family, correlation)
-        half = critical_values(df, adjust, family, correlation, self.level) * table["std_error"][known]
-        table.loc[known, "lower"] = table["estimate"][known] - half
-        table.loc[known, "upper"] = table["estimate"][known] + half
-        return table
-
-    def _correlation(self, L: Array) -> Array:
-        assert self.tests is not None
-        return self.tests.correlation(L)
-
-    def _drawn(self, L: Array) -> Array:
-        assert self.draws is not None
-        return np.nan_to_num(self.draws.beta) @ L.T
-
-    def _estimates(self, L: Array, offset: float, index: pd.Index) -> pd.DataFrame:
-        known = estimable(L, self.null)
-        if self.tests is None:
-            drawn = self._drawn(L) + offset
-            limits = equal_tails(drawn, self.level)
-            table = pd.DataFrame(
-                {"estimate": drawn.mean(axis=0), "std_error": drawn.std(axis=0, ddof=1)}, index=index
-            ).assign(df=np.nan, statistic=np.nan, p_value=np.nan, lower=limits.lower, upper=limits.upper)
-        else:
-            found = self.tests.estimable_rows(L)
-            table = combination_table(found, self.level, index)
-            table[["estimate", "lower", "upper"]] += offset
-        table.loc[~known] = np.nan
-        return table
-
-    def __str__(self) -> str:
-        title = "Marginal means" if self.what == "mean" else f"Slopes of {self.what}"
-        by = "posterior means, sds and equal tails" if self.tests is None else NAMES[self.ddf]
-        return f"{title} (limits of {self.level:.0%} by {by})\n\n{self.table.round(4).to_string(index=False)}"
-
-    __repr__ = __str__
 
 
 def emmeans(
@@ -200,6 +46,7 @@ def emmeans(
     at: Mapping[str, Any] | None = None,
     ddf: str = "auto",
     level: float = 0.95,
+    **unknown: Any,
 ) -> MarginalMeans:
     """Estimated marginal means of factors.
 
@@ -235,13 +82,14 @@ def emmeans(
     >>> fit = bm.ModelSpec("distance ~ age + Sex + (1 | Subject)", growth).fit()
     >>> means = bm.emmeans(fit, "Sex")
     >>> means.table.round(3)
-          Sex  estimate  std_error    df   lower   upper
-    0  Female    22.648      0.586  25.0  21.441  23.855
-    1    Male    24.969      0.486  25.0  23.968  25.970
+    Kenward-Roger     Sex  estimate  std_error    df   lower   upper
+    0              Female    22.648      0.586  25.0  21.441  23.855
+    1                Male    24.969      0.486  25.0  23.968  25.970
     >>> means.contrasts().round(3)[["contrast", "estimate", "p_value"]]
-            contrast  estimate  p_value
-    0  Female - Male    -2.321    0.005
+    Kenward-Roger, tukey       contrast  estimate  p_value
+    0                     Female - Male    -2.321    0.005
     """
+    refuse_foreign_means("emmeans", unknown)
     return _made(fit, factor, by, at, ddf, level, None)
 
 
@@ -254,6 +102,7 @@ def emtrends(
     at: Mapping[str, Any] | None = None,
     ddf: str = "auto",
     level: float = 0.95,
+    **unknown: Any,
 ) -> MarginalMeans:
     """Slopes of a covariate by the levels of factors, at the covariate's mean or ``at`` a value of it.
 
@@ -273,9 +122,10 @@ def emtrends(
     >>> import bimixed as bm
     >>> fit = bm.ModelSpec("distance ~ age * Sex + (age | Subject)", bm.load_dataset("orthodont")).fit()
     >>> bm.emtrends(fit, "Sex", var="age").contrasts().round(3)[["contrast", "estimate", "p_value"]]
-            contrast  estimate  p_value
-    0  Female - Male    -0.305    0.033
+    Kenward-Roger, tukey       contrast  estimate  p_value
+    0                     Female - Male    -0.305    0.033
     """
+    refuse_foreign_means("emtrends", unknown)
     return _made(fit, factor, by, at, ddf, level, var)
 
 
@@ -295,8 +145,15 @@ def _made(
     check_level(level)
     design = fit.design
     factors, covariates = grid_values(design)
-    wanted, within = _names("factor", factor), _names("by", by)
+    same = codings(design)
+    wanted, within = ([same.get(n, n) for n in _names(w, g)] for w, g in (("factor", factor), ("by", by)))
     values = _values(factors, covariates, _mapping(at), [*wanted, *within], var)
+    rows = math.prod(len(own) for own in values.values())
+    if rows > MOST_ROWS:
+        raise DataError(
+            f"All combinations of {_told(values)} are {rows} rows; choose levels of those that matter less, "
+            "at={'factor': [...]}, or leave them out of the model."
+        )
     grid = columns_at(values)
     if var is None:
         X = fixed_rows(design, grid)
@@ -322,7 +179,35 @@ def _made(
         draws=draws,
         null=null_space(design),
         level=level,
+        notes=tuple(_notes(design, values, [*factors], shown, var)),
     )
+
+
+def _notes(
+    design: Design, values: Mapping[str, list[Any]], factors: list[str], shown: list[str], var: str | None
+) -> list[str]:
+    """What the means are averaged over, and where covariates are."""
+    averaged = [name for name in values if name not in shown and len(values[name]) > 1]
+    notes = []
+    if averaged:
+        notes.append(f"Averaged with equal weights over {_told(averaged)}.")
+    other = {*averaged, *(name for name in values if name not in factors and name not in shown)} - {var}
+    concerned = {*shown, var} if var else set(shown)
+    together = {
+        name for used in variables(design) if used & concerned and len(used) > 1 for name in used & other
+    }
+    if together:
+        notes.append(
+            f"{_told(sorted(together))} interacts with {_told([*shown, *([var] if var else [])])}: results "
+            "are others at other levels or values of it (name it in by, or choose by at)."
+        )
+    covariates = [name for name in values if name not in factors and name not in (*shown, *averaged)]
+    held = [f"{name} = {values[name][0]:.6g}" for name in covariates]
+    if held:
+        notes.append(f"At {', '.join(held)}.")
+    if not design.formula.response.strip("`").replace(" ", "_").isidentifier():
+        notes.append(f"In units of {design.formula.response}.")
+    return notes
 
 
 def _order(grid: pd.DataFrame, levels: pd.DataFrame, shown: list[str]) -> Any:
@@ -356,9 +241,11 @@ def _values(
     """Values of every column on the grid."""
     for name in [*at, *shown, *([] if var is None else [var])]:
         if name not in factors and name not in covariates:
+            close = get_close_matches(name, [*factors, *covariates], n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise DataError(
                 f"{name!r} is no column of the fixed part; its factors are {_told(factors)}, its covariates "
-                f"{_told(covariates)}."
+                f"{_told(covariates)}.{hint}"
             )
     if var is not None and var not in covariates:
         raise DataError(f"{var!r} is a factor and has no slope; its means are emmeans(fit, {var!r}).")

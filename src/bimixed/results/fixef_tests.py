@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
@@ -18,6 +19,14 @@ NAMES = {
     "normal": "the normal distribution",
 }
 """How a table is told."""
+SHORT = {
+    "satterthwaite": "Satterthwaite",
+    "kenward-roger": "Kenward-Roger",
+    "residual": "residual df",
+    "normal": "normal",
+    "posterior": "posterior",
+}
+"""As the name of a table's columns, so that it is printed with them."""
 DEPENDENT = 1e-8
 """Share of a row that others leave of it, below which it says nothing of its own."""
 
@@ -31,7 +40,7 @@ class Combinations:
     df: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FixefTests:
     """Tests by one approximation.
 
@@ -106,7 +115,8 @@ class FixefTests:
         with np.errstate(invalid="ignore"):
             std_error = np.where(known, np.sqrt(np.einsum("ka,ab,kb->k", L, vcov, L)), np.nan)
         df = np.full(len(L), np.nan)
-        df[known] = self._df(L[known])
+        tested = known & L.any(axis=1)
+        df[tested] = self._df(L[tested])
         return Combinations(estimate, std_error, df)
 
     def joint(self, L: Array, values: Array) -> FTest:
@@ -159,6 +169,13 @@ class FixefTests:
         if self.ddf == "kenward-roger":
             return np.array([self.small_sample.kenward_roger(row[None], np.zeros(1)).den_df for row in L])
         return np.full(len(L), self._fixed_df)
+
+
+def named_after(ddf: str, table: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """A table that says by which approximation it is, in ``attrs`` and where it is printed."""
+    table.attrs["ddf"] = ddf
+    shown = [SHORT[ddf], *(name for name in more if name != "none")]
+    return table.rename_axis(columns=", ".join(shown))
 
 
 def joint_df(df: Array) -> float:

@@ -55,10 +55,10 @@ class Inferring(Refitting):
         >>> import bimixed as bm
         >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
         >>> fit.coef_table("kenward-roger")[["std_error", "df", "statistic"]].round(3)
-                     std_error    df  statistic
+        Kenward-Roger  std_error    df  statistic
         coefficient
-        Intercept        6.825  17.0     36.838
-        Days             1.546  17.0      6.771
+        Intercept          6.825  17.0     36.838
+        Days               1.546  17.0      6.771
         """
         return tables.coefficient_table(
             self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
@@ -132,9 +132,9 @@ class Inferring(Refitting):
         >>> import bimixed as bm
         >>> fit = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy")).fit()
         >>> fit.anova().round(3)
-              num_df  den_df       F  p_value
+        Satterthwaite, type 3  num_df  den_df       F  p_value
         term
-        Days     1.0    17.0  45.853      0.0
+        Days                      1.0    17.0  45.853      0.0
         """
         from bimixed.inference.anova import anova_table
 

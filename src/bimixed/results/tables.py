@@ -6,7 +6,7 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import DataError
-from bimixed.results.fixef_tests import Combinations, FixefTests
+from bimixed.results.fixef_tests import Combinations, FixefTests, named_after
 from bimixed.results.records import Estimates
 from bimixed.results.student import t_quantile, two_sided_t
 from bimixed.results.uncertainty import Draws, Uncertainty
@@ -66,11 +66,11 @@ def coefficient_table(
         assert isinstance(uncertainty, Draws)
         interval = uncertainty.fixef_interval(level)
         nothing = dict.fromkeys(("df", "statistic", "p_value"), np.nan)
-        return table.assign(**nothing, lower=interval.lower, upper=interval.upper)
+        table = table.assign(**nothing, lower=interval.lower, upper=interval.upper)
+        return named_after("posterior", table)
     found = tests.rows(np.eye(len(design.names)))
     table = combination_table(found, level, table.index).fillna({"estimate": table["estimate"]})
-    table.attrs["ddf"] = tests.ddf
-    return table
+    return named_after(tests.ddf, table)
 
 
 def combination_table(found: Combinations, level: float, index: pd.Index) -> pd.DataFrame:

@@ -118,7 +118,7 @@ class NormalApproximation:
         return np.sqrt(variance)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Draws:
     """Draws from the posterior, chains joined.
 
