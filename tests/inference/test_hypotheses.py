@@ -96,7 +96,8 @@ def test_one_hypothesis_is_the_square_of_its_t(fit, ddf):
     assert pytest.approx(row["statistic"] ** 2, rel=1e-9) == found.F
     assert found.p_value == pytest.approx(row["p_value"], rel=1e-6)
     assert found.den_df == pytest.approx(table.loc["Days", "df"], rel=1e-9)
-    assert row["estimate"] == pytest.approx(table.loc["Days", "estimate"] - 1.0)
+    assert row["estimate"] == pytest.approx(table.loc["Days", "estimate"])
+    assert row["value"] == 1.0
     assert found.ddf == ddf
     assert table.attrs["ddf"] == ddf
 
@@ -121,8 +122,9 @@ def test_draws_give_the_posterior_of_combinations(radon_nuts):
     beta = radon_nuts.posterior["posterior"]["fixef"]
     drawn = (beta.sel(coefficient="floor") - beta.sel(coefficient="log_uranium") - 1).to_numpy()
     row = found.table.iloc[0]
-    assert row["estimate"] == pytest.approx(drawn.mean())
-    assert row["upper"] == pytest.approx(np.quantile(drawn, 0.975))
+    assert row["estimate"] == pytest.approx(drawn.mean() + row["value"])
+    assert row["upper"] == pytest.approx(np.quantile(drawn, 0.975) + row["value"])
+    assert row["prob_positive"] == pytest.approx((drawn > 0).mean())
     assert np.isnan(found.p_value)
     assert str(found).startswith("Posterior of linear combinations")
     with pytest.raises(bm.UnavailableError, match="F tests of terms belong to likelihood fits"):

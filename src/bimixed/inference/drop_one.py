@@ -9,7 +9,7 @@ import pandas as pd
 from bimixed.design import Design
 from bimixed.design.fixed import independent_columns
 from bimixed.design.terms import FixedTerm, fixed_terms
-from bimixed.exceptions import UnavailableError
+from bimixed.exceptions import FitError, UnavailableError
 from bimixed.inference.by_ml import by_ml, engine
 from bimixed.inference.chi_square import ChiSquare
 from bimixed.likelihood.fit import fit_likelihood
@@ -18,6 +18,8 @@ from bimixed.results.summary import Summary
 from bimixed.shortening import short_formula
 
 NONE = "<none>"
+LOWER = 1e-6
+"""By how much a larger model's deviance may be above a smaller one's before that is an error."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -132,7 +134,13 @@ class Fitted:
         if self.n_parameters == whole.n_parameters:  # a variance that isn't identified
             return self.row(name) | {"df": 0.0}
         reference = ChiSquare(whole.n_parameters - self.n_parameters, at_zero)
-        chisq = max(2.0 * (whole.loglik - self.loglik), 0.0)
+        chisq = 2.0 * (whole.loglik - self.loglik)
+        if chisq < -LOWER:
+            raise FitError(
+                f"Without {name} the log-likelihood is higher than with it (by {-0.5 * chisq:.3g}), which "
+                "nested models at their optima can't have: fit with another optimizer= or start=."
+            )
+        chisq = max(chisq, 0.0)
         tested = {"chisq": chisq, "df": float(reference.df), "p_value": reference.p_value(chisq)}
         return self.row(name) | tested | {"reference": reference.name}
 
@@ -169,4 +177,6 @@ def _has_constant(X: Any) -> bool:
     ones = np.ones(len(X))
     if X.shape[1] == 0:
         return False
+    sizes = np.sqrt(np.mean(X**2, axis=0))
+    X = X / np.where(sizes > 0.0, sizes, 1.0)
     return bool(np.abs(X @ np.linalg.lstsq(X, ones, rcond=None)[0] - ones).max() < 1e-8)

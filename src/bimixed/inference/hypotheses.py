@@ -3,19 +3,25 @@
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
 from bimixed.exceptions import DataError, FormulaError
-from bimixed.results.fixef_tests import NAMES, FixefTests
+from bimixed.results.fixef_tests import DDF, NAMES, independent_rows, named_after
 from bimixed.results.student import f_tail
 from bimixed.results.tables import check_level, combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
 
+if TYPE_CHECKING:
+    from bimixed.results.inferring import Inferring
+
+MOST_PARTS = 4
+"""Of an interaction that is found in any order of them."""
 NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WORD = re.compile(r"[^\s+\-*/()=,]+")
 
@@ -32,8 +38,9 @@ class HypothesisTest:
     ddf : str
         The approximation of the degrees of freedom; "posterior" for draws.
     table : pandas.DataFrame
-        Each left side by itself, less its right side: ``estimate``, ``std_error``, ``df``, ``statistic``,
-        ``p_value``, ``lower``, ``upper``; for draws posterior means, sds and equal tails.
+        Each left side by itself: ``estimate``, ``value`` (its right side), ``std_error``, ``df``,
+        ``statistic`` and ``p_value`` against that value, ``lower``, ``upper``; for draws posterior means,
+        sds, equal tails, and ``prob_positive``, the probability that it is above the value.
     """
 
     hypotheses: tuple[str, ...]
@@ -45,7 +52,7 @@ class HypothesisTest:
     table: pd.DataFrame
 
     def __str__(self) -> str:
-        rows = self.table.round(4).to_string()
+        rows = self.table.rename_axis(columns=None).round(4).to_string()
         if self.ddf == "posterior":
             return f"Posterior of linear combinations\n\n{rows}"
         by = NAMES[self.ddf]
@@ -55,28 +62,51 @@ class HypothesisTest:
     __repr__ = __str__
 
 
-def linear_test(
-    names: Sequence[str], given: Any, tests: FixefTests | None, draws: Draws | None, level: float
-) -> HypothesisTest:
+def linear_test(fit: "Inferring", given: Any, ddf: str | None, level: float) -> HypothesisTest:
     """Test hypotheses given as text or as rows L of Lβ = 0."""
     check_level(level)
-    L, values, labels = rows_of(names, given)
+    L, values, labels = rows_of(fit.design.names, given)
     index = pd.Index(labels, name="hypothesis")
-    if tests is None:
-        assert draws is not None
-        drawn = draws.beta @ L.T - values
-        limits = equal_tails(drawn, level)
-        nothing = dict.fromkeys(("df", "statistic", "p_value"), np.nan)
-        table = pd.DataFrame({"estimate": drawn.mean(axis=0), "std_error": drawn.std(axis=0, ddof=1)}, index)
-        table = table.assign(**nothing, lower=limits.lower, upper=limits.upper)
-        return HypothesisTest(tuple(labels), np.nan, np.nan, np.nan, np.nan, "posterior", table)
-    joint = tests.joint(L, values)
-    found = tests.rows(L)
-    table = combination_table(type(found)(found.estimate - values, found.std_error, found.df), level, index)
+    if isinstance(fit.uncertainty, Draws):
+        if ddf is not None and ddf not in DDF:
+            raise DataError(f"ddf is {ddf!r}; draws need none, so leave it out.")
+        independent_rows(L, values, fit.design.column_sizes)
+        table = _posterior(fit.uncertainty, L, values, level, index)
+        nan = np.nan
+        return HypothesisTest(tuple(labels), nan, nan, nan, nan, "posterior", table)
+    tests = fit._fixef_tests(ddf)
+    assert tests is not None
+    joint, found = tests.joint(L, values), tests.rows(L)
+    table = combination_table(found, level, index)
+    against = combination_table(replace(found, estimate=found.estimate - values), level, index)
+    table[["statistic", "p_value"]] = against[["statistic", "p_value"]]
+    table.insert(1, "value", values)
     p_value = f_tail(joint.statistic, joint.num_df, joint.den_df)
     return HypothesisTest(
-        tuple(labels), float(joint.num_df), joint.den_df, joint.statistic, p_value, tests.ddf, table
+        tuple(labels),
+        float(joint.num_df),
+        joint.den_df,
+        joint.statistic,
+        p_value,
+        tests.ddf,
+        named_after(tests.ddf, table),
     )
+
+
+def _posterior(draws: Draws, L: Array, values: Array, level: float, index: pd.Index) -> pd.DataFrame:
+    """Each combination by itself; NaN where a column without an estimate is in it."""
+    without = np.isnan(draws.beta).any(axis=0)
+    known = ~(np.abs(L[:, without]) > 0.0).any(axis=1)
+    drawn = np.nan_to_num(draws.beta) @ L.T
+    limits = equal_tails(drawn, level)
+    nothing = dict.fromkeys(("df", "statistic", "p_value"), np.nan)
+    table = pd.DataFrame({"estimate": drawn.mean(axis=0), "value": values}, index)
+    table = table.assign(
+        std_error=drawn.std(axis=0, ddof=1), **nothing, lower=limits.lower, upper=limits.upper
+    )
+    table["prob_positive"] = (drawn > values).mean(axis=0)
+    table.loc[~known, table.columns != "value"] = np.nan
+    return named_after("posterior", table)
 
 
 def rows_of(names: Sequence[str], given: Any) -> tuple[Array, Array, list[str]]:
@@ -138,7 +168,7 @@ class _Reader:
             self._space()
             start = self.at
             value = self._sum()
-            if self._take("="):
+            if self._take("==") or self._take("="):
                 value = value - self._sum()
             label = self.text[start : self.at].strip()
             if not value[:-1].any():
@@ -206,8 +236,10 @@ class _Reader:
                 return value
         number = NUMBER.match(self.text, self.at)
         if number:
-            self.at = number.end()
             value[-1] = float(number.group())
+            if not np.isfinite(value[-1]):
+                raise self._error("This number is too large", self.at, number.end() - self.at)
+            self.at = number.end()
             return value
         word = WORD.match(self.text, self.at)
         if word is None:
@@ -239,10 +271,20 @@ class _Reader:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    """A name with or without spaces around its symbols: formulaic writes I(x ** 2) for I(x**2)."""
+    """A name with or without spaces around its symbols: formulaic writes I(x ** 2) for I(x**2).
+
+    An interaction's parts may stand in any order.
+    """
+    if 1 < name.count(":") + 1 <= MOST_PARTS:
+        orders = permutations(name.split(":"))
+        return re.compile("|".join(_pattern_of(":".join(order)) for order in orders))
+    return re.compile(_pattern_of(name))
+
+
+def _pattern_of(name: str) -> str:
     tokens = re.findall(r"\w+|[^\w\s]", name)
     text = "".join(
         (r"\s+" if before[-1:].isalnum() and token[0].isalnum() else r"\s*") + re.escape(token)
         for before, token in zip(["", *tokens], tokens, strict=False)
     )
-    return re.compile(text.removeprefix(r"\s*"))
+    return text.removeprefix(r"\s*")

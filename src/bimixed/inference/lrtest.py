@@ -11,13 +11,11 @@ import pandas as pd
 from bimixed.exceptions import DataError, FitError
 from bimixed.inference.by_ml import by_ml, engine
 from bimixed.inference.chi_square import ChiSquare
+from bimixed.inference.drop_one import LOWER
 from bimixed.inference.nesting import columns_outside, random_nesting
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary
 from bimixed.shortening import listed, short_formula
-
-LOWER = 1e-6
-"""By how much a larger model's deviance may be above a smaller one's before that is an error."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -108,11 +106,14 @@ def lrtest(
     ['', '½χ²(1) + ½χ²(2)']
     """
     if len(fits) < 2:
-        raise DataError("lrtest compares two models or more: bm.lrtest(small, large).")
+        listed_ = (
+            ", one after the other (*fits of a list)" if fits and isinstance(fits[0], list | tuple) else ""
+        )
+        raise DataError(f"lrtest compares two models or more{listed_}: bm.lrtest(small, large).")
     for fit in fits:
         engine(fit, "A likelihood-ratio test")
-    if names is not None and (len(names) != len(fits) or isinstance(names, str)):
-        raise DataError(f"names has {len(names)} entries for {len(fits)} fits; give a name for each.")
+    if names is not None and (not isinstance(names, list | tuple) or len(names) != len(fits)):
+        raise DataError(f"names is {names!r} for {len(fits)} fits; give a list with a name for each.")
     if method not in ("auto", "ml", "reml"):
         raise DataError(f"method is {method!r}; choose 'auto', 'ml' or 'reml'.")
     labels = _labels(fits) if names is None else [str(name) for name in names]
@@ -209,7 +210,7 @@ def _check_nested(small: MixedModelResult, large: MixedModelResult) -> int:
     if small.df_model == large.df_model:
         raise DataError(
             f"{one} and {two} have the same number of parameters, {small.df_model}: neither is a special "
-            "case of the other. Compare them by aic or bic."
+            "case of the other. Compare them by aic or bic (of ML fits where the fixed parts differ)."
         )
     outside = columns_outside(engine(large, "").setup.preparation, small.design)
     if outside:

@@ -165,7 +165,9 @@ class MarginalMeans:
             assert self.draws is not None
             drawn = self._drawn(L)
             table = table.drop(columns=["df", "statistic", "p_value"])
-            return table.assign(prob_positive=(drawn > 0.0).mean(axis=0))
+            return table.assign(
+                prob_positive=np.where(estimable(L, self.null), (drawn > 0.0).mean(axis=0), np.nan)
+            )
         known = (table["std_error"] > 0.0).to_numpy()  # none where the means are equal in every such model
         statistic, df = table["statistic"].to_numpy()[known], table["df"].to_numpy()[known]
         if not len(df):

@@ -6,7 +6,7 @@ nothing has n rows and n columns. The combinations tell, too, how many direction
 effects have no variance under the smaller one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import Preparation
-from bimixed.design import Design, RandomFactor
+from bimixed.design import Design, LevelRows, RandomFactor
 
 OUTSIDE = 1e-6
-"""Share of a vector outside a space above which it isn't rounding."""
+"""Share of a vector outside a space above which it isn't rounding; of a column, about its mean."""
+ROUNDING = 1e-10
+"""Share of a column, as it is, that isn't rounding."""
+REGULAR = 1e-10
+"""Of columns of one block, what earlier ones leave of a column at the least."""
 PROBES = 3
 STRETCH = 256
 """Columns of a wide design that are looked at together."""
@@ -34,11 +38,12 @@ def columns_outside(prepared: Preparation, other: Design) -> list[str]:
         v = part if isinstance(part, np.ndarray) else part.toarray()
         v = v if fixed.root is None else v * fixed.root[:, None]
         size = np.linalg.norm(v, axis=0)
+        varying = np.linalg.norm(v - v.mean(axis=0), axis=0)
         left = v if fixed.projection is None else fixed.projection(v)[0]
         for _ in range(2):  # the second takes off what rounding left of the first
             if fixed.Q.shape[1]:
                 left = left - dense.product(fixed.Q, dense.product(fixed.Q.T, left))
-        outside = np.linalg.norm(left, axis=0) > OUTSIDE * size
+        outside = np.linalg.norm(left, axis=0) > np.maximum(OUTSIDE * varying, ROUNDING * size)
         found += [other.names[j] for j, out in zip(here, outside, strict=True) if out]
     return found
 
@@ -77,11 +82,11 @@ class RandomNesting:
 def random_nesting(small: Design, large: Design) -> RandomNesting:
     """Compare random parts of two designs of the same rows and weights."""
     U = np.random.default_rng(0).standard_normal((large.n, PROBES))
-    ours = [entry for f in large.factors for entry in _entries(f, U)]
+    ours = [entry for f in large.factors for entry in _entries(_orthogonal(f), U)]
     basis = np.column_stack([*(e.product for e in ours), _residual(large, U)])
     unit = np.linalg.norm(basis, axis=0)
     unit = np.where(unit > 0.0, unit, 1.0)
-    theirs = [entry for f in small.factors for entry in _entries(f, U)]
+    theirs = [entry for f in small.factors for entry in _entries(_orthogonal(f), U)]
     target = np.column_stack([e.product for e in theirs])
     combination = np.linalg.lstsq(basis / unit, target, rcond=None)[0]
     left = np.linalg.norm(target - (basis / unit) @ combination, axis=0)
@@ -101,6 +106,25 @@ class _Entry:
     name: str
     product: Array
     generic: float
+
+
+def _orthogonal(f: RandomFactor) -> RandomFactor:
+    """The same covariances in coordinates in which correlated columns are orthogonal and of length √n.
+
+    Covariates far from 0 look like the constant otherwise.
+    """
+    if f.is_mixed or f.template.fixed:
+        return f
+    V, M = f.values, np.zeros((f.n_coefficients, f.n_coefficients))
+    for block in f.template.sub_blocks():
+        own = V[:, block]
+        size = np.linalg.norm(own, axis=0) / np.sqrt(len(own))
+        size = np.where(size > 0.0, size, 1.0)
+        R = np.linalg.qr(own / size, mode="r") / np.sqrt(len(own))
+        regular = len(R) == len(size) and np.abs(np.diag(R)).min() > REGULAR
+        M[block, block] = (np.linalg.inv(R) if regular else np.eye(len(size))) / size[:, None]
+    rows = f.level_rows
+    return replace(f, rows=LevelRows(rows.codes, np.ascontiguousarray(V @ M), rows.n_levels, rows.labels))
 
 
 def _entries(f: RandomFactor, U: Array) -> list[_Entry]:
@@ -130,7 +154,7 @@ def _residual(design: Design, U: Array) -> Array:
 def _without_variance(design: Design, values: Array) -> int:
     """Directions without variance of the covariances that these entries make."""
     count, start = 0, 0
-    for f in design.factors:
+    for f in map(_orthogonal, design.factors):
         pairs = _pairs(f)
         H = np.zeros((f.n_coefficients, f.n_coefficients))
         for (i, j), value in zip(pairs, values[start : start + len(pairs)], strict=True):

@@ -254,7 +254,7 @@ def assemble(
             variance_scales=variances,
             linear_variance=LinearPredictorVariance(design, coordinates, cp, at.full),
             joint=JointNormal(design, coordinates, at),
-            small_sample=SmallSample(cp, at.full, problem.reml, _determined(problem, confounded)),
+            small_sample=SmallSample(cp, at.full, problem.reml, problem.free),
         ),
         likelihood=Likelihood(
             loglik=-0.5 * at.value,
@@ -318,14 +318,3 @@ def _interior(problem: Problem, report: OptimizerReport) -> NDArray[np.bool_]:
     interior = problem.free.copy()
     interior[problem.free] = ~report.at_bound
     return interior
-
-
-def _determined(problem: Problem, confounded: Mapping[int, list[int]]) -> NDArray[np.bool_]:
-    """Entries of θ whose coefficients' variances are known."""
-    free, start = problem.free.copy(), 0
-    for place, template in enumerate(problem.cp.templates):
-        rows, cols = template.positions
-        bad = confounded.get(place, [])
-        free[start : start + len(rows)] &= ~(np.isin(rows, bad) | np.isin(cols, bad))
-        start += len(rows)
-    return free

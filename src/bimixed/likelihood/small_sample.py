@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.exceptions import UnavailableError
@@ -26,6 +27,10 @@ from bimixed.results.records import FTest
 
 FLAT = 1e-8
 """Eigenvalues of the unit-diagonal information below this belong to directions that the data don't know."""
+UNSEEN = 1e-12
+"""Share of what an entry of H could tell below which no row has anything to do with it."""
+NO_DF = 1e-6
+"""Degrees of freedom that are 0 but for rounding."""
 EQUAL = 1e-7
 """Relative difference of two moments that are equal but for rounding."""
 
@@ -100,14 +105,8 @@ class SmallSample:
         expected = second.projected_traces if self.reml else second.traces
         hessian = J.T @ (2.0 * second.observed - expected) @ J
         hessian[:m, :m] += through_H(self.cp, self._at[1], m)
-        used = np.flatnonzero(np.append(self.free, True) & (np.diag(hessian) > 0.0))
-        size = 1.0 / np.sqrt(np.diag(hessian)[used])
-        values, vectors = np.linalg.eigh(hessian[np.ix_(used, used)] * np.outer(size, size))
-        steep = values > FLAT
-        kept = vectors[:, steep] * size[:, None]
-        out = np.zeros((m + 1, m + 1))
-        out[np.ix_(used, used)] = 2.0 * (kept / values[steep]) @ kept.T
-        return out
+        used = np.append(self.free, True) & (np.diag(hessian) > UNSEEN * np.abs(np.diag(hessian)).max())
+        return 2.0 * _inverse_where_steep(hessian, used)
 
     def satterthwaite(self, L: Array) -> Array:
         """Degrees of freedom of each row's estimate, (k,)."""
@@ -127,18 +126,22 @@ class SmallSample:
         """Covariance of τ by the expected information; zero where nothing is estimated."""
         self.check(kenward_roger=True)
         information = 0.5 * self._second.projected_traces
-        used = np.flatnonzero(np.append(self.free, True))
-        size = 1.0 / np.sqrt(np.diag(information)[used])
-        values, vectors = np.linalg.eigh(information[np.ix_(used, used)] * np.outer(size, size))
-        if values.min() <= FLAT:
-            raise UnavailableError(
-                "Kenward and Roger's method needs every variance and covariance to be determined by the "
-                "data, and here some direction isn't; simplify the random effects, or ask for "
-                "ddf='satterthwaite'."
-            )
-        out = np.zeros(information.shape)
-        out[np.ix_(used, used)] = ((vectors * size[:, None]) / values) @ (vectors * size[:, None]).T
-        return out
+        used = np.append(self.free, True) & (np.diag(information) > UNSEEN * self._possible)
+        return _inverse_where_steep(information, used)
+
+    @cached_property
+    def _possible(self) -> Array:
+        """What the entries of τ could tell, (m + 1,): of a covariance as much as of its variances."""
+        traces, out = np.diag(self._second.traces), [np.zeros(0)]
+        start = 0
+        for template in self.cp.templates:
+            rows, cols = template.positions
+            own = np.zeros(template.size)
+            diagonal = rows == cols
+            own[rows[diagonal]] = traces[start : start + len(rows)][diagonal]
+            out.append(np.sqrt(own[rows] * own[cols]))
+            start += len(rows)
+        return np.concatenate([*out, traces[start:]])
 
     @cached_property
     def _adjusted(self) -> Array:
@@ -147,6 +150,19 @@ class SmallSample:
         between = second.Q - np.einsum("iab,bc,jcd->ijad", second.P, second.fixef, second.P)
         Lambda = second.fixef @ np.einsum("ij,ijab->ab", self._W, between) @ second.fixef
         return second.fixef + Lambda + Lambda.T
+
+    def covariance_of(self, L: Array, adjusted: bool) -> Array | None:
+        """Covariance of Lβ̂, adjusted by Kenward and Roger or not, (k, k); None beside absorbed effects.
+
+        In the orthogonal basis: columns of X far from 0 would lose its digits.
+        """
+        if self.cp.basis.absorbed is not None:
+            return None
+        rows = self._in_basis(L)
+        if adjusted:
+            return np.asarray(self._at[0].sigma2 * rows @ self._adjusted @ rows.T)
+        half = dense.solve_lower(self._at[0].root, rows.T)
+        return np.asarray(self._at[0].sigma2 * half.T @ half)
 
     def adjusted_covariance(self) -> Array:
         """Kenward and Roger's covariance of β̂, (rank, rank)."""
@@ -168,23 +184,38 @@ class SmallSample:
         return FTest(num_df=q, den_df=df, statistic=scale * float(wald) / q)
 
 
+def _inverse_where_steep(information: Array, used: NDArray[np.bool_]) -> Array:
+    """Inverse on the directions that the data know, 0 along others: of those only sums matter."""
+    own = np.flatnonzero(used)
+    size = 1.0 / np.sqrt(np.diag(information)[own])
+    values, vectors = np.linalg.eigh(information[np.ix_(own, own)] * np.outer(size, size))
+    steep = values > FLAT
+    kept = vectors[:, steep] * size[:, None]
+    out = np.zeros(information.shape)
+    out[np.ix_(own, own)] = (kept / values[steep]) @ kept.T
+    return out
+
+
 def _matched_moments(A1: float, A2: float, q: int) -> tuple[float, float]:
     """Degrees of freedom and the factor of the F statistic (Kenward and Roger 1997, eqs. 5 to 9).
 
-    Where A1 = qA2, as for one hypothesis and in balanced designs, they come to 2q/A2 and 1, also for 2
-    degrees of freedom and fewer, where the paper's terms are 0/0 or the matched mean isn't finite. NaN where
-    no multiple of an F distribution has the moments.
+    In the two cases that the method makes exact its terms simplify, and are 0/0 no more where the F
+    distribution has no mean: one hypothesis or a balanced design, A1 = qA2, and Hotelling's T²,
+    A1 = 2A2/(q + 1). NaN where no multiple of an F distribution has the moments.
     """
     if A2 <= 0.0:
         return np.inf, 1.0
-    if abs(A1 - q * A2) <= EQUAL * A1:
-        return 2.0 * q / A2, 1.0
+    share, ratio = A2 / q, A1 / A2
+    if abs(ratio - q) <= EQUAL * q:
+        return 2.0 / share, 1.0
+    if abs(ratio - 2.0 / (q + 1.0)) <= EQUAL:
+        df = (q + 1.0) / share + 1.0 - q
+        return (df, df * share / (q + 1.0)) if df > NO_DF else (np.nan, np.nan)
     B = (A1 + 6.0 * A2) / (2.0 * q)
     g = ((q + 1.0) * A1 - (q + 4.0) * A2) / ((q + 2.0) * A2)
     below = 3.0 * q + 2.0 * (1.0 - g)
-    c1, c2, c3 = g / below, (q - g) / below, (q + 2.0 - g) / below
-    finite = 1.0 - A2 / q  # 1/E
-    rho = (1.0 + c1 * B) * (finite / (1.0 - c2 * B)) ** 2 / (q * (1.0 - c3 * B))
-    df = 4.0 + (q + 2.0) / (q * rho - 1.0)
+    V0, V1, V2 = 1.0 + g / below * B, 1.0 - (q - g) / below * B, 1.0 - (q + 2.0 - g) / below * B
+    finite = 1.0 - share  # 1/E
+    df = 4.0 + (q + 2.0) * V2 * V1**2 / (V0 * finite**2 - V2 * V1**2)
     scale = df * finite / (df - 2.0)
-    return (df, scale) if df > 0.0 and scale > 0.0 else (np.nan, np.nan)
+    return (df, scale) if df > NO_DF and scale > 0.0 else (np.nan, np.nan)

@@ -100,20 +100,21 @@ class FixefTests:
 
     def correlation(self, L: Array) -> Array:
         """Correlations of the rows' estimates."""
-        L = L[:, self.design.kept]
-        cov = L @ self._own_vcov @ L.T
+        cov = self._covariance(L[:, self.design.kept], self.ddf == "kenward-roger")
         sd = np.sqrt(np.diag(cov))
         return np.asarray(cov / np.outer(sd, sd))
 
-    @property
-    def _own_vcov(self) -> Array:
-        return self.small_sample.adjusted_covariance() if self.ddf == "kenward-roger" else self._vcov
+    def _covariance(self, L: Array, adjusted: bool) -> Array:
+        """Of rows on the independent columns, (k, k)."""
+        cov = self.small_sample.covariance_of(L, adjusted)
+        if cov is None:
+            cov = L @ (self.small_sample.adjusted_covariance() if adjusted else self._vcov) @ L.T
+        return cov
 
     def _combined(self, L: Array, known: NDArray[np.bool_]) -> Combinations:
         estimate = np.where(known, L @ self._beta, np.nan)
-        vcov = self._own_vcov
-        with np.errstate(invalid="ignore"):
-            std_error = np.where(known, np.sqrt(np.einsum("ka,ab,kb->k", L, vcov, L)), np.nan)
+        variance = np.diag(self._covariance(L, self.ddf == "kenward-roger"))
+        std_error = np.where(known, np.sqrt(variance.clip(min=0.0)), np.nan)
         df = np.full(len(L), np.nan)
         tested = known & L.any(axis=1)
         df[tested] = self._df(L[tested])
@@ -136,11 +137,19 @@ class FixefTests:
         L, values = independent_rows(L, values, self.design.column_sizes[self.design.kept])
         differences = L @ self._beta - values
         if self.ddf == "kenward-roger":
-            return self.small_sample.kenward_roger(L, differences)
-        spread, directions = np.linalg.eigh(L @ self._vcov @ L.T)
-        squares = (directions.T @ differences) ** 2 / spread
-        statistic = float(squares.mean())
+            found = self.small_sample.kenward_roger(L, differences)
+            if np.isnan(found.den_df):
+                raise DataError(
+                    f"No F distribution has the moments of Kenward and Roger's statistic for {len(L)} "
+                    "hypotheses together: there are too few groups. Test fewer, or take ddf='satterthwaite'."
+                )
+            return found
+        cov = self._covariance(L, adjusted=False)
+        sd = np.sqrt(np.diag(cov))
+        scaled = differences / sd
+        statistic = float(scaled @ np.linalg.solve(cov / np.outer(sd, sd), scaled)) / len(L)
         if self.ddf == "satterthwaite":
+            _, directions = np.linalg.eigh(cov)
             den_df = joint_df(self.small_sample.satterthwaite(directions.T @ L))
         else:
             den_df = self._fixed_df

@@ -9,7 +9,7 @@ from bimixed.results import tables
 from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.records import Likelihood
 from bimixed.results.refitting import Refitting
-from bimixed.results.uncertainty import Draws, NormalApproximation, Uncertainty
+from bimixed.results.uncertainty import NormalApproximation, Uncertainty
 from bimixed.vocabulary import refuse_unknown
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class Inferring(Refitting):
         """
         from bimixed.inference.hypotheses import linear_test
 
-        draws = self.uncertainty if isinstance(self.uncertainty, Draws) else None
-        return linear_test(self.design.names, hypothesis, self._fixef_tests(ddf), draws, level)
+        return linear_test(self, hypothesis, ddf, level)
 
     def anova(self, ddf: Ddf | None = None, type: Literal[1, 2, 3] = 3) -> pd.DataFrame:
         """F tests of the terms of the fixed part.

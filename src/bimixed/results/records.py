@@ -261,6 +261,10 @@ class SmallSampleOf(Protocol):
         """Raise UnavailableError where there are none."""
         ...
 
+    def covariance_of(self, L: Array, adjusted: bool) -> Array | None:
+        """Covariance of Lβ̂ with the digits of the orthogonal basis, (k, k); None where there is none."""
+        ...
+
     def satterthwaite(self, L: Array) -> Array:
         """Degrees of freedom of each row's estimate, (k,)."""
         ...
