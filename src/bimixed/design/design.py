@@ -16,6 +16,11 @@ from bimixed.design.wide import WideColumns, wide_columns
 from bimixed.exceptions import DataError
 from bimixed.formula import Formula
 
+INESTIMABLE = 1e-6
+"""Share of a combination along what the data can't tell from 0 beyond which it has no estimate."""
+ROUNDING = 1e-10
+"""Shares below this are 0."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -86,6 +91,31 @@ class Design:
         squares = np.square(self.X) if isinstance(self.X, np.ndarray) else self.X.power(2)
         sizes = np.sqrt(np.asarray(squares.sum(axis=0), dtype=np.float64) / max(self.n, 1))
         return np.where(sizes > 0.0, sizes, 1.0)
+
+    @cached_property
+    def null_space(self) -> Array:
+        """Combinations of the columns of X that are 0 in every row, (dropped, p)."""
+        kept = set(self.kept.tolist())
+        dropped = [j for j in range(len(self.names)) if j not in kept]
+        out = np.zeros((len(dropped), len(self.names)))
+        if not dropped:
+            return out
+        X = self.X if isinstance(self.X, np.ndarray) else self.X.toarray()
+        sizes = self.column_sizes
+        share, *_ = np.linalg.lstsq(X[:, self.kept] / sizes[self.kept], X[:, dropped] / sizes[dropped])
+        share[np.abs(share) < ROUNDING] = 0.0
+        out[:, self.kept] = -share.T
+        out[np.arange(len(dropped)), dropped] = 1.0
+        return out / sizes
+
+    def estimable(self, L: Array) -> NDArray[np.bool_]:
+        """Which rows of coefficients have the same Lβ for every β that fits as well, (k,).
+
+        L must cancel against each combination of columns that is 0 in every row, in whatever units.
+        """
+        null = self.null_space
+        left, size = np.abs(L @ null.T), np.abs(L) @ np.abs(null.T)
+        return np.asarray((left <= INESTIMABLE * size).all(axis=1))
 
     @cached_property
     def narrow(self) -> NDArray[np.intp]:

@@ -212,10 +212,25 @@ class FormulaEncoding:
             if name.startswith("offset"):
                 offset += self._part(name, table, index)[:, 0]
         if self.offset_column is not None:
-            offset += table[self.offset_column].to_numpy(dtype=float)
+            offset += _numbers(table, self.offset_column, "offset")
+            if not np.isfinite(offset).all():
+                raise DataError(
+                    f"The offset column {self.offset_column!r} of the new data isn't finite in row "
+                    f"{index[int(np.argmin(np.isfinite(offset)))]!r}; leave such rows out."
+                )
         return offset
 
     def _weights(self, table: pd.DataFrame) -> Array | None:
         if self.weights_column is not None and self.weights_column in table.columns:
-            return positive_weights(table[self.weights_column].to_numpy(dtype=float), table.index)
+            return positive_weights(_numbers(table, self.weights_column, "weights"), table.index)
         return None
+
+
+def _numbers(table: pd.DataFrame, name: str, what: str) -> Array:
+    try:
+        return table[name].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"The {what} column {name!r} of the new data holds {table[name].dtype}, not numbers; convert it: "
+            f"pd.to_numeric(data[{name!r}])."
+        ) from error

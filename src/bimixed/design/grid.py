@@ -14,11 +14,6 @@ from bimixed.design.encoding import FormulaEncoding
 from bimixed.design.terms import fixed_terms
 from bimixed.exceptions import DataError
 
-INESTIMABLE = 1e-6
-"""Share of a combination along what the data can't tell from 0 beyond which it has no estimate."""
-ROUNDING = 1e-10
-"""Shares below this are 0."""
-
 
 def grid_values(design: Design) -> tuple[dict[str, list[Any]], dict[str, float]]:
     """Levels of each factor, and the mean of each covariate, of the columns that the fixed part uses.
@@ -100,31 +95,6 @@ def fixed_rows(design: Design, table: pd.DataFrame) -> Array:
 def mean_offset(design: Design) -> float:
     """What the offset adds on the average of the rows."""
     return 0.0 if design.offset is None else float(np.mean(design.offset))
-
-
-def null_space(design: Design) -> Array:
-    """Combinations of the columns of X that are 0 in every row, (dropped, p)."""
-    kept = set(design.kept.tolist())
-    dropped = [j for j in range(len(design.names)) if j not in kept]
-    out = np.zeros((len(dropped), len(design.names)))
-    if not dropped:
-        return out
-    X = design.X.toarray() if hasattr(design.X, "toarray") else np.asarray(design.X)
-    sizes = design.column_sizes
-    share, *_ = np.linalg.lstsq(X[:, design.kept] / sizes[design.kept], X[:, dropped] / sizes[dropped])
-    share[np.abs(share) < ROUNDING] = 0.0
-    out[:, design.kept] = -share.T
-    out[np.arange(len(dropped)), dropped] = 1.0
-    return out / sizes
-
-
-def estimable(L: Array, null: Array) -> NDArray[np.bool_]:
-    """Which rows of coefficients have the same Lβ for every β that fits as well, (k,).
-
-    L must cancel against each combination of columns that is 0 in every row (``null``), in whatever units.
-    """
-    left, size = np.abs(L @ null.T), np.abs(L) @ np.abs(null.T)
-    return np.asarray((left <= INESTIMABLE * size).all(axis=1))
 
 
 def _encoding(design: Design) -> FormulaEncoding:

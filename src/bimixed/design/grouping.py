@@ -59,6 +59,8 @@ class Grouping:
     def labels(self, table: pd.DataFrame, context: Mapping[str, Any]) -> NDArray[np.object_]:
         """Label of each row of new data, ``x:y`` for combined columns."""
         columns = [c.astype(str).to_numpy(dtype=object) for c in self.group_values(table, context)]
+        if len(columns) > 1:  # a colon in a label isn't the one between labels
+            columns = [np.array([label.replace(":", "\\:") for label in c], dtype=object) for c in columns]
         joined = columns[0]
         for column in columns[1:]:
             joined = joined + ":" + column
@@ -109,6 +111,11 @@ def make_grouping(
         return Grouping(columns, tuple(column_levels), levels, np.arange(len(levels)), states), number
     combined, codes = np.unique(number, return_inverse=True)
     names = _combined_names(combined, column_levels)
+    if names.has_duplicates:
+        raise DataError(
+            f"Two levels of {':'.join(columns)} are both called {names[names.duplicated()][0]!r}, because "
+            "labels of its columns have colons; replace them: data['a'].str.replace(':', '-')."
+        )
     return Grouping(columns, tuple(column_levels), names, combined, states), codes.astype(np.intp)
 
 

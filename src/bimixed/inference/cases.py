@@ -90,10 +90,12 @@ class Cases:
 
 
 def _of_copies(f: RandomFactor, rows: Ints, copies: Ints) -> RandomFactor:
-    """A factor whose levels are those of each copy."""
+    """A factor whose levels are those of each copy, by names that no level of the data has."""
     distinct, codes = np.unique(copies * f.n_levels + f.codes[rows], return_inverse=True)
     own = LevelRows(codes.astype(np.intp), f.values[rows], len(distinct))
-    return replace(f, levels=pd.RangeIndex(len(distinct)), rows=own)
+    levels = f.levels[distinct % f.n_levels]
+    names = [f"{label} (draw {copy + 1})" for label, copy in zip(levels, distinct // f.n_levels, strict=True)]
+    return replace(f, levels=pd.Index(names, dtype=object), rows=own)
 
 
 def _outermost(design: Design) -> int:

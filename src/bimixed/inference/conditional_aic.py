@@ -101,7 +101,7 @@ def _projected_moves(rows: RowProjections) -> Array:
         own = by_place[t.place]
         left[t.place] = own - solution.trailing[t.columns].reshape(own.shape)
     links = np.zeros((cp.p, m))
-    for place, c in enumerate(by_place):
+    for place, c in enumerate(by_place if cp.p else ()):
         E = gradient.scores[place][:, :, :-1]
         links += dense.product(E.reshape(-1, cp.p).T, c.reshape(-1, m))
     of_fixed = dense.product(rows.VQ, dense.solve_with(evaluation.root, links))

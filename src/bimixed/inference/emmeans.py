@@ -19,7 +19,6 @@ from bimixed.design.grid import (
     fixed_rows,
     grid_values,
     mean_offset,
-    null_space,
     variables,
 )
 from bimixed.exceptions import DataError, UnavailableError
@@ -177,7 +176,7 @@ def _made(
         offset=mean_offset(design) if var is None else 0.0,
         tests=None if draws is not None else _tests(fit, ddf),
         draws=draws,
-        null=null_space(design),
+        design=design,
         level=level,
         notes=tuple(_notes(design, values, [*factors], shown, var)),
     )

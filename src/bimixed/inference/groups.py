@@ -58,7 +58,8 @@ def groups_of(fit: MixedModelResult, group: Any, argument: str) -> Groups:
                     f"Rows combine levels of {group!r}, so that none belongs to one of its levels. Name "
                     f"another group as {argument}=, or give a label for each row."
                 )
-            labels = factor.levels[factor.codes]
+            used, codes = np.unique(factor.codes, return_inverse=True)
+            return Groups(group, pd.Index(factor.levels[used], name=group), codes.astype(np.intp))
         else:
             column = None if fit.spec is None else fit.spec.data_column(group)
             if column is None and group in design.frame.cells.columns:

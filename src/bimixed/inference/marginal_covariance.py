@@ -47,6 +47,8 @@ def _by_label(design: Design, rows: Any) -> Ints:
             f"rows is {rows!r}; give a list of labels of the index of the rows used (fit.fitted.index), or "
             "of their positions with positions=True."
         )
+    if labels.dtype == bool and design.index.dtype != bool:
+        raise DataError("rows is a mask, and masks are positions: write marginal_cov(mask, positions=True).")
     labels = labels[~labels.duplicated()]
     missing = labels[~labels.isin(design.index)]
     if len(missing):
@@ -71,4 +73,4 @@ def _by_position(design: Design, rows: Any) -> Ints:
         ) from error
     if places.ndim != 1 or not len(places):
         raise DataError("rows chooses none; give the positions of one row at least.")
-    return places
+    return np.asarray(pd.unique(places), dtype=np.intp)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
-from bimixed.design.grid import estimable
+from bimixed.design import Design
 from bimixed.exceptions import DataError
 from bimixed.inference.contrasts import SAME, Coefficients, contrast_rows, interaction_rows
 from bimixed.inference.multiplicity import adjusted_p, check_adjust, critical_values
@@ -38,8 +38,7 @@ class MarginalMeans:
     offset : float
     tests : FixefTests or None
     draws : Draws or None
-    null : (k, coefficients) array
-        Combinations of the columns of X that are 0 in every row.
+    design : Design
     level : float
     notes : tuple of str
         Over what was averaged, where covariates are, and in what units.
@@ -52,7 +51,7 @@ class MarginalMeans:
     offset: float
     tests: FixefTests | None
     draws: Draws | None
-    null: Array
+    design: Design
     level: float
     notes: tuple[str, ...] = field(default=())
 
@@ -166,7 +165,7 @@ class MarginalMeans:
             drawn = self._drawn(L)
             table = table.drop(columns=["df", "statistic", "p_value"])
             return table.assign(
-                prob_positive=np.where(estimable(L, self.null), (drawn > 0.0).mean(axis=0), np.nan)
+                prob_positive=np.where(self.design.estimable(L), (drawn > 0.0).mean(axis=0), np.nan)
             )
         known = (table["std_error"] > 0.0).to_numpy()  # none where the means are equal in every such model
         statistic, df = table["statistic"].to_numpy()[known], table["df"].to_numpy()[known]
@@ -188,7 +187,7 @@ class MarginalMeans:
         return np.nan_to_num(self.draws.beta) @ L.T
 
     def _estimates(self, L: Array, offset: float, index: pd.Index) -> pd.DataFrame:
-        known = estimable(L, self.null)
+        known = self.design.estimable(L)
         if self.tests is None:
             drawn = self._drawn(L) + offset
             limits = equal_tails(drawn, self.level)

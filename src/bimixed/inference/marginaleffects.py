@@ -32,7 +32,8 @@ def to_marginaleffects(fit: MixedModelResult) -> Any:
         """What takes the place of a formula: the columns of X that are kept, and the offset."""
         rows = encoding.encode(_plain(newdata, encoding.table), ())
         X = rows.X if isinstance(rows.X, np.ndarray) else rows.X.toarray()
-        return None, np.column_stack([X[:, kept], rows.offset])
+        offset = np.where(design.estimable(X), rows.offset, np.nan)  # no estimate, no prediction
+        return None, np.column_stack([X[:, kept], offset])
 
     made = vault(
         coef=fit.estimates.beta[kept],

@@ -61,7 +61,18 @@ def bootstrap_limits(
         )
     if len(scaled) < n:
         warn(f"{n - len(scaled)} of {n} replicates can't be fitted and don't count.", ConvergenceWarning)
-    half = np.quantile(scaled, level, axis=0) * uncertainty.prediction_sd(rows, kind)
+    sd = uncertainty.prediction_sd(rows, kind)
+    half = np.zeros_like(sd)
+    uncertain = sd > 0.0
+    with np.errstate(invalid="ignore"):
+        factor = np.quantile(np.array(scaled)[:, uncertain], level, axis=0)
+    half[uncertain] = np.where(np.isnan(factor), np.inf, factor) * sd[uncertain]
+    if np.isinf(half).any():
+        warn(
+            f"{int(np.isinf(half).sum())} limits are infinite: too many replicates estimate a variance as 0, "
+            "and with it no uncertainty of these rows at all. Take draws (method='nuts') for so few groups.",
+            ConvergenceWarning,
+        )
     estimate = linear_predictor(rows, fit.estimates.beta, fit.estimates.ranef)
     return Interval(estimate - half, estimate + half)
 
@@ -102,4 +113,5 @@ def _scaled_errors(
     uncertainty = found.uncertainty
     assert isinstance(uncertainty, NormalApproximation)
     predicted = linear_predictor(rows, found.estimates.beta, found.estimates.ranef)
-    return np.abs(wanted - predicted) / uncertainty.prediction_sd(rows, kind)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.abs(wanted - predicted) / uncertainty.prediction_sd(rows, kind)

@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bimixed.covariance import Array
-from bimixed.design import Design
+from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import MixedModelResult
 from bimixed.results.normal import quantile
@@ -24,9 +24,34 @@ def covariances(fit: MixedModelResult, group: str, given_fixef: bool) -> Array:
         away = uncertainty.ranef[factor.key] - uncertainty.ranef[factor.key].mean(axis=0)
         return np.asarray(np.einsum("dlj,dlk->ljk", away, away) / (len(away) - 1))
     assert isinstance(uncertainty, NormalApproximation)
-    cov = uncertainty.joint.ranef_cov(factor.key, given_fixef)
+    if given_fixef or fit.design.wide is None:
+        cov = uncertainty.joint.ranef_cov(factor.key, given_fixef)
+    else:
+        cov = _by_combinations(uncertainty, factor, len(fit.design.kept))
     unknown = np.isnan(np.diag(uncertainty.random_cov[factor.key]))
     cov[:, unknown], cov[:, :, unknown] = np.nan, np.nan
+    return cov
+
+
+def _by_combinations(uncertainty: NormalApproximation, factor: RandomFactor, rank: int) -> Array:
+    """Covariances from variances of effects and of sums of two: what absorbed effects add is among them."""
+    L, K = factor.n_levels, factor.n_coefficients
+    every = np.arange(L) * K
+    nothing = np.zeros((L, rank))
+
+    def variance(*which: int) -> Array:
+        places = np.concatenate([every + k for k in which])
+        Z = sp.csr_array(
+            (np.ones(len(places)), (np.tile(np.arange(L), len(which)), places)), shape=(L, L * K)
+        )
+        return uncertainty.linear_variance.of_combinations(nothing, {factor.key: Z})
+
+    own = np.stack([variance(k) for k in range(K)], axis=1)
+    cov = np.zeros((L, K, K))
+    for j in range(K):
+        cov[:, j, j] = own[:, j]
+        for k in range(j):
+            cov[:, j, k] = cov[:, k, j] = 0.5 * (variance(j, k) - own[:, j] - own[:, k])
     return cov
 
 
@@ -143,6 +168,11 @@ def _random(fit: MixedModelResult, effect: Any) -> tuple[str, int]:
         )
     group, label, coefficient = effect
     factor = fit.design.factor(group)
+    if not np.ndim(label) == 0:
+        raise DataError(
+            f"The level of group {group!r} is given as {label!r}; levels of several columns are one text, "
+            f"such as {factor.levels[0]!r}."
+        )
     found = np.flatnonzero(factor.levels == label)
     if not len(found):
         shown = ", ".join(map(repr, factor.levels[:5].tolist()))
@@ -166,8 +196,14 @@ def coefficient_place(fit: MixedModelResult, group: str, coefficient: Any) -> in
     """
     factor = fit.design.factor(group)
     if coefficient not in factor.names:
+        fixed = (
+            " It has a fixed effect only: rank the levels' predictions, fit.predict_draws(new_data)."
+            if coefficient in fit.design.names
+            else ""
+        )
         raise DataError(
-            f"{coefficient!r} doesn't vary between levels of {group!r}; choose from {listed(factor.names)}."
+            f"{coefficient!r} doesn't vary between levels of {group!r} as a random coefficient; choose from "
+            f"{listed(factor.names)}.{fixed}"
         )
     k = factor.names.index(coefficient)
     if np.isnan(fit.estimates.random_cov[factor.key][k, k]):

@@ -79,10 +79,21 @@ def _weights(fit: MixedModelResult, group: str, coefficient: Any) -> Array:
                 f"combination such as coefficient={{{names[0]!r}: 1, {names[1]!r}: 2.5}}."
             )
         coefficient = names[0]
+    if not isinstance(coefficient, str | dict):
+        raise DataError(f"coefficient is {coefficient!r}; give a name, or a dict, name → weight.")
     given = coefficient if isinstance(coefficient, dict) else {coefficient: 1.0}
     weights = np.zeros(len(names))
     for name, weight in given.items():
-        weights[coefficient_place(fit, group, name)] = weight
+        if not isinstance(name, str):
+            raise DataError(f"coefficient is {coefficient!r}; give a name, or a dict, name → weight.")
+        weights[coefficient_place(fit, group, name)] = _weight(name, weight)
     if not np.isfinite(weights).all() or not weights.any():
         raise DataError(f"coefficient is {coefficient!r}; give finite weights that are not all 0.")
     return weights
+
+
+def _weight(name: str, weight: Any) -> float:
+    try:
+        return float(weight)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"The weight of {name!r} is {weight!r}; give a number.") from error

@@ -92,6 +92,8 @@ def as_series(found: Any) -> pd.Series:
             f"statistic returned an array of shape {numbers.shape}; it returns a number, a Series or a "
             "one-dimensional array."
         )
+    if found is None or not len(numbers):
+        raise DataError("statistic returned nothing; it returns a number, a Series or an array of some.")
     if len(set(names)) < len(names):
         raise DataError("statistic returned a Series with repeated labels; give each value its own.")
     return pd.Series(numbers, index=names, name="estimate")
@@ -174,6 +176,8 @@ class OneByOne:
         if self.statistic is None:
             return parameters(result).to_numpy()
         found = as_series(self.statistic(result))
+        if set(found.index) == set(self.names):
+            return found.loc[list(self.names)].to_numpy()
         if tuple(found.index) != self.names:
             raise DataError(
                 f"statistic returned {len(found)} values named {list(found.index)[:5]}, of the fit itself "

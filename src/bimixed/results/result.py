@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from bimixed.arguments import check_seed
 from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
@@ -346,6 +347,7 @@ class MixedModelResult(Predicting):
         if interval not in ("confidence", "prediction"):
             raise DataError(f"interval is {interval!r}; choose 'confidence' or 'prediction'.")
         tables.check_level(level)
+        check_seed(random_seed)
         if interval == "prediction":
             check_weights(self.design, rows)
         if variances == "bootstrap":
@@ -359,7 +361,7 @@ class MixedModelResult(Predicting):
     def __getattr__(self, name: str) -> Any:
         """Only asked for names that a result doesn't have."""
         hint = result_hint(name)
-        raise AttributeError(f"A result has no {name!r}{'; ' if hint else ''}{hint}.")
+        raise AttributeError(f"A result has no {name!r}{'; ' if hint else ''}{hint.rstrip('.')}.")
 
     # --- printing --------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import Design, NewRows, RandomRows
 from bimixed.design.rows import UnseenLevels
-from bimixed.exceptions import DataError
+from bimixed.exceptions import DataError, IdentificationWarning, warn
 
 NewLevels = Literal["error", "population", "sample"]
 NEW_LEVELS = ("error", "population", "sample")
@@ -26,11 +27,14 @@ class PredictionRows:
         Keys of the groups whose effects are included.
     sampled : mapping, group → UnseenLevels
         Levels never seen, where their effects are to be sampled.
+    unknown : (m,) bool array, optional
+        Rows whose fixed part has no estimate.
     """
 
     rows: NewRows
     groups: tuple[str, ...]
     sampled: Mapping[str, UnseenLevels]
+    unknown: NDArray[np.bool_] | None = None
 
     @property
     def known(self) -> dict[str, RandomRows]:
@@ -91,7 +95,28 @@ def prediction_rows(design: Design, new_data: Any, random: Any, new_levels: NewL
             )
         if new_levels == "sample":
             sampled[key] = new
-    return PredictionRows(rows, groups, sampled)
+    return PredictionRows(rows, groups, sampled, _without_estimate(design, rows))
+
+
+def _without_estimate(design: Design, rows: NewRows) -> NDArray[np.bool_] | None:
+    """Rows whose Xβ the data don't determine; None if there are none.
+
+    Beside a fixed factor of very many levels nothing is looked at.
+    """
+    if rows.X is design.X or design.wide is not None or not design.dropped:
+        return None
+    X = rows.X if isinstance(rows.X, np.ndarray) else rows.X.toarray()
+    unknown = ~design.estimable(X)
+    if not unknown.any():
+        return None
+    warn(
+        f"{int(unknown.sum())} of {len(unknown)} rows have no estimate and are NaN: the fitted data don't "
+        f"tell the effect of {', '.join(design.dropped[:3])} from those of other columns, and these "
+        "rows combine them in a way that the data never do (a cell without rows, say). Leave them or these "
+        "columns out.",
+        IdentificationWarning,
+    )
+    return unknown
 
 
 def random_part(rows: PredictionRows, effects: Mapping[str, Array]) -> Array:
@@ -104,4 +129,7 @@ def random_part(rows: PredictionRows, effects: Mapping[str, Array]) -> Array:
 
 def linear_predictor(rows: PredictionRows, beta: Array, effects: Mapping[str, Array]) -> Array:
     """Xβ + Zb + offset, (m,); β is (p,), NaN where a column was dropped."""
-    return rows.rows.X @ np.where(np.isnan(beta), 0.0, beta) + rows.rows.offset + random_part(rows, effects)
+    predicted = (
+        rows.rows.X @ np.where(np.isnan(beta), 0.0, beta) + rows.rows.offset + random_part(rows, effects)
+    )
+    return predicted if rows.unknown is None else np.where(rows.unknown, np.nan, predicted)

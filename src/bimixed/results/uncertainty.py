@@ -226,6 +226,8 @@ class Draws:
             root = symmetric_root(cov)
             noise = rng.standard_normal((len(cov), len(unseen.labels), cov.shape[1]))
             mu += unseen.times(np.einsum("dab,dlb->lad", root, noise)).T
+        if rows.unknown is not None:
+            mu[:, rows.unknown] = np.nan
         return mu
 
 
