@@ -12,7 +12,7 @@ import sys
 import textwrap
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -30,7 +30,9 @@ NEW = 200
 """New rows whose responses are predicted, per replication."""
 BOOTSTRAP = 200
 """Replicates of a bootstrap."""
-PIECE = 20
+PREDICTIONS = 100
+"""Replicates of a bootstrap of predictions."""
+PIECE = 10
 """Replications of a task."""
 Held = dict[tuple[str, str], float]
 """(Parameter, kind of interval) → share of limits that hold the true value, NaN where there are none."""
@@ -135,56 +137,72 @@ def replication(scenario: Scenario, seed: int) -> Held:
         hold("CR2", fit.coef_table_robust())
     hold("wald", fit.conf_int().drop(index=list(FIXEF)))
     hold("profile", fit.conf_int(method="profile"))
-    boot = bm.bootstrap(fit, BOOTSTRAP, random_seed=seed, progress=False)
-    hold("bootstrap, percentile", boot.conf_int())
-    hold("bootstrap, basic", boot.conf_int(kind="basic"))
+    boot = bm.bootstrap(fit, BOOTSTRAP, random_seed=seed, progress=False, std_errors=True)
+    for kind in ("percentile", "basic", "studentized"):
+        hold(f"bootstrap, {kind}", boot.conf_int(kind=kind))
     draws = spec.fit("importance", draws=2000, random_seed=seed, progress=False)
     hold("posterior", draws.conf_int())
-    for kind, result in (("REML", fit), ("posterior", draws)):
-        predicted = result.predict(new, new_levels="sample", interval="prediction", random_seed=seed)
+    asked = {"new_levels": "sample", "interval": "prediction", "random_seed": seed}
+    for kind, predicted in (
+        ("REML", fit.predict(new, **asked)),
+        ("REML, bootstrap", fit.predict(new, **asked, variances="bootstrap", n=PREDICTIONS)),
+        ("posterior", draws.predict(new, **asked)),
+    ):
         inside = (predicted["lower"] <= new["y"]) & (new["y"] <= predicted["upper"])
         out["response of a new group", kind] = float(inside.mean())
     return out
 
 
-def piece(name: str, seeds: list[int]) -> tuple[str, list[list[Any]]]:
+def piece(name: str, first: int, last: int) -> list[list[Any]]:
     """Some replications, as JSON takes them; a fit that is refused is told by its error."""
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.BimixedWarning)  # singular fits are part of the study
-        for seed in seeds:
+        for seed in range(first, last):
             try:
                 held = replication(SCENARIOS[name], seed)
             except bm.FitError as error:
                 held = {("refused", str(error)[:60]): 1.0}
             rows.append([[*key, value] for key, value in held.items()])
-    return name, rows
+    return rows
 
 
-def carry_out(replications: int, cores: int) -> dict[str, dict[str, list[float]]]:
-    """By scenario and "parameter|kind": number, sum and sum of squares of the shares, and missing ones."""
-    tasks = [
-        (name, list(range(first, min(first + PIECE, replications))))
-        for first in range(0, replications, PIECE)
-        for name in SCENARIOS
-    ]
-    found: dict[str, dict[str, list[float]]] = {}
-    for name in SCENARIOS:
-        found[name] = defaultdict(lambda: [0.0] * 4)
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(piece, *task) for task in tasks]
-        for done, future in enumerate(as_completed(waiting), start=1):
-            name, rows = future.result()
-            for row in rows:
-                for parameter, kind, value in row:
-                    sums = found[name][f"{parameter}|{kind}"]
-                    if np.isnan(value):
-                        sums[3] += 1.0
-                    else:
-                        sums[0], sums[1], sums[2] = sums[0] + 1.0, sums[1] + value, sums[2] + value**2
-            print(f"\r{done} of {len(tasks)} pieces", end="", file=sys.stderr, flush=True)
+def carry_out(replications: int, cores: int, pieces: Path) -> dict[str, dict[str, list[float]]]:
+    """By scenario and "parameter|kind": number, sum and sum of squares of the shares, and missing ones.
+
+    Finished pieces are kept in a file, a line each, and aren't done again after an interrupt.
+    """
+    firsts = range(0, replications, PIECE)
+    tasks = {(name, first): min(first + PIECE, replications) for first in firsts for name in SCENARIOS}
+    done: dict[tuple[str, int], list[Any]] = {}
+    if pieces.exists():
+        for line in pieces.read_text(encoding="utf-8").splitlines():
+            name, first, last, rows = json.loads(line)
+            if tasks.get((name, first)) == last:
+                done[name, first] = rows
+    left = {key: last for key, last in tasks.items() if key not in done}
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool, pieces.open("a") as kept:
+        waiting = {pool.submit(piece, *key, last): (*key, last) for key, last in left.items()}
+        for future in as_completed(waiting):
+            name, first, last = waiting[future]
+            done[name, first] = future.result()
+            kept.write(json.dumps([name, first, last, done[name, first]]) + "\n")
+            kept.flush()
+            print(f"\r{len(done)} of {len(tasks)} pieces", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    return {name: dict(sorted(own.items())) for name, own in found.items()}
+    return {name: _sums(rows for key, rows in sorted(done.items()) if key[0] == name) for name in SCENARIOS}
+
+
+def _sums(pieces: Iterable[list[Any]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+    for row in (row for rows in pieces for row in rows):
+        for parameter, kind, value in row:
+            sums = found[f"{parameter}|{kind}"]
+            if np.isnan(value):
+                sums[3] += 1.0
+            else:
+                sums[0], sums[1], sums[2] = sums[0] + 1.0, sums[1] + value, sums[2] + value**2
+    return dict(sorted(found.items()))
 
 
 def page(found: dict[str, Any]) -> str:
@@ -196,7 +214,7 @@ def page(found: dict[str, Any]) -> str:
             f"share, in per cent, of {LEVEL:.0%} intervals that hold the true value, with its Monte Carlo "
             "standard error. Fixed effects by REML's Wald intervals with each kind of degrees of freedom; "
             "CR2 is the cluster-robust sandwich; of profiles fixed effects are by ML; bootstraps are "
-            f"parametric with {BOOTSTRAP} replicates; posteriors are under the default priors, by "
+            f"parametric with {BOOTSTRAP} replicates ({PREDICTIONS} for predictions); posteriors are under the default priors, by "
             "importance sampling. "
             "`z` varies between groups only. Where limits are missing (a variance estimated as 0 has no Wald "
             "interval) the share is of the others, and the number missing stands in brackets.",
@@ -214,7 +232,14 @@ def _table(held: dict[str, list[float]], scenario: Scenario) -> str:
     names = [*scenario.truth, *sorted({p for p, _ in keys} - set(scenario.truth))]
     kinds = list(dict.fromkeys(k for _, k in keys))
     order = ["normal", "residual", "satterthwaite", "kenward-roger", "CR2", "wald", "profile"]
-    order += ["bootstrap, percentile", "bootstrap, basic", "REML", "posterior"]
+    order += [
+        "bootstrap, percentile",
+        "bootstrap, basic",
+        "bootstrap, studentized",
+        "REML",
+        "REML, bootstrap",
+    ]
+    order += ["posterior"]
     kinds.sort(key=order.index)
     lines = [f"| | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     lines += [f"| {kind} | {' | '.join(_cell(held.get(f'{n}|{kind}')) for n in names)} |" for kind in kinds]
@@ -246,9 +271,11 @@ def main() -> None:
     parser.add_argument("--page-only", action="store_true", help="from the results that there are")
     asked = parser.parse_args()
     if not asked.page_only:
-        held = carry_out(asked.replications, asked.cores)
+        pieces = asked.results.with_suffix(".pieces")
+        held = carry_out(asked.replications, asked.cores, pieces)
         text = json.dumps({"replications": asked.replications, "held": held}, indent=1)
         asked.results.write_text(text + "\n", encoding="utf-8")
+        pieces.unlink()
     found = json.loads(asked.results.read_text(encoding="utf-8"))
     asked.page.write_text(page(found), encoding="utf-8")
 

@@ -412,5 +412,11 @@ MODULE_NAMES = {
     "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
     "bootMer": "bm.bootstrap(fit, n=1000, random_seed=1)",
     **dict.fromkeys(("exactRLRT", "exactLRT"), "bm.rlrt(fit, 'group[coefficient]')"),
+    **dict.fromkeys(("stepwise", "buildmer", "stepcAIC"), "bm.step(fit)"),
+    **dict.fromkeys(
+        ("PBmodcomp", "pbmodcomp", "KRmodcomp"),
+        "fit.test('x = 0', ddf='kenward-roger'), bm.lrtest(small, large), or bm.rlrt(fit, term) for a variance",
+    ),
+    "anova": "bm.lrtest(small, large), or fit.anova() for the terms of one fit",
 }
 """Functions of other packages → ours."""

@@ -78,7 +78,9 @@ class FixefTests:
                 return FixefTests(design, estimates, small_sample, "normal")
             ddf = "satterthwaite"
         if ddf not in DDF:
-            raise DataError(f"ddf is {ddf!r}; choose one of {', '.join(map(repr, DDF))}.")
+            what = repr(ddf) if isinstance(ddf, str) else f"a {type(ddf).__name__}"
+            more = "" if isinstance(ddf, str) else " Fits are compared by bm.lrtest(small, large)."
+            raise DataError(f"ddf is {what}; choose one of {', '.join(map(repr, DDF))}.{more}")
         if ddf in ("satterthwaite", "kenward-roger"):
             small_sample.check(kenward_roger=ddf == "kenward-roger")
         return FixefTests(design, estimates, small_sample, ddf)

@@ -1,10 +1,10 @@
 """The one result type: estimates, report and uncertainty, as tables on request."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from bimixed.arguments import check_seed
@@ -176,7 +176,7 @@ class MixedModelResult(Predicting):
     @property
     def bic(self) -> float:
         """Schwarz's criterion, −2 loglik + log(nobs) df_model."""
-        return -2.0 * self._likelihood("bic").loglik + np.log(self.nobs) * self.df_model
+        return -2.0 * self._likelihood("bic").loglik + math.log(self.nobs) * self.df_model
 
     def _likelihood(self, name: str) -> Likelihood:
         if self.likelihood is None:

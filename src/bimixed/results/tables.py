@@ -110,7 +110,8 @@ def interval_table(
 
 def check_level(level: float) -> None:
     if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
-        raise DataError(f"level is {level!r}; it is a probability such as 0.95.")
+        hint = " Write other arguments by name: method='profile', say." if isinstance(level, str) else ""
+        raise DataError(f"level is {level!r}; it is a probability such as 0.95.{hint}")
 
 
 def variance_table(uncertainty: Uncertainty) -> pd.DataFrame:
