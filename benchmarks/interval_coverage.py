@@ -232,14 +232,8 @@ def _table(held: dict[str, list[float]], scenario: Scenario) -> str:
     names = [*scenario.truth, *sorted({p for p, _ in keys} - set(scenario.truth))]
     kinds = list(dict.fromkeys(k for _, k in keys))
     order = ["normal", "residual", "satterthwaite", "kenward-roger", "CR2", "wald", "profile"]
-    order += [
-        "bootstrap, percentile",
-        "bootstrap, basic",
-        "bootstrap, studentized",
-        "REML",
-        "REML, bootstrap",
-    ]
-    order += ["posterior"]
+    order += [f"bootstrap, {kind}" for kind in ("percentile", "basic", "studentized")]
+    order += ["REML", "REML, bootstrap", "posterior"]
     kinds.sort(key=order.index)
     lines = [f"| | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     lines += [f"| {kind} | {' | '.join(_cell(held.get(f'{n}|{kind}')) for n in names)} |" for kind in kinds]

@@ -242,7 +242,8 @@ def bootstrap(
         Rasbash 2003); or whole levels of the outermost group drawn with replacement.
     statistic : callable, optional
         Function of a result that returns a number, a Series or a one-dimensional array, in place of the
-        parameters. Results of replicates have no ``spec``; levels of case replicates are copies, numbered.
+        parameters. Results of replicates have no ``spec``; levels of case replicates are named
+        ``level (draw 1)`` and so on.
     random_seed : int, optional
         The same seed gives the same replicates, whatever the workers; the first of them whatever ``n``.
     workers : int
