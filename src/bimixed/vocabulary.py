@@ -415,7 +415,7 @@ MODULE_NAMES = {
     **dict.fromkeys(("stepwise", "buildmer", "stepcAIC"), "bm.step(fit)"),
     **dict.fromkeys(
         ("PBmodcomp", "pbmodcomp", "KRmodcomp"),
-        "fit.test('x = 0', ddf='kenward-roger'), or bm.lrtest(small, large); of a variance bm.rlrt(fit, term)",
+        "fit.test('x = 0', ddf='kenward-roger'), bm.lrtest(small, large), or bm.rlrt(fit, term)",
     ),
     "anova": "bm.lrtest(small, large), or fit.anova() for the terms of one fit",
 }
