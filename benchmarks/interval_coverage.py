@@ -214,8 +214,8 @@ def page(found: dict[str, Any]) -> str:
             f"share, in per cent, of {LEVEL:.0%} intervals that hold the true value, with its Monte Carlo "
             "standard error. Fixed effects by REML's Wald intervals with each kind of degrees of freedom; "
             "CR2 is the cluster-robust sandwich; of profiles fixed effects are by ML; bootstraps are "
-            f"parametric with {BOOTSTRAP} replicates ({PREDICTIONS} for predictions); posteriors are under the "
-            "default priors, by importance sampling. "
+            f"parametric with {BOOTSTRAP} replicates ({PREDICTIONS} for predictions); posteriors are under "
+            "the default priors, by importance sampling. "
             "`z` varies between groups only. Where limits are missing (a variance estimated as 0 has no Wald "
             "interval) the share is of the others, and the number missing stands in brackets.",
             110,
