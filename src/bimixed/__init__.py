@@ -28,6 +28,7 @@ from bimixed.inference.emmeans import emmeans, emtrends
 from bimixed.inference.hypotheses import HypothesisTest
 from bimixed.inference.lrtest import LikelihoodRatioTest, lrtest
 from bimixed.inference.marginal_means import MarginalMeans
+from bimixed.inference.pooling import Pooling, pooling
 from bimixed.inference.profile import Profile, profile
 from bimixed.inference.rlrt import VarianceTest, rlrt
 from bimixed.inference.stepwise import Elimination, ranova, step
@@ -60,6 +61,7 @@ __all__ = [
     "MixedModelResult",
     "ModelSpec",
     "Moments",
+    "Pooling",
     "Prior",
     "PriorCheck",
     "PriorError",
@@ -76,6 +78,7 @@ __all__ = [
     "load_dataset",
     "lrtest",
     "plots",
+    "pooling",
     "prior_check",
     "profile",
     "ranova",

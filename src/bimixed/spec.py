@@ -176,7 +176,7 @@ class ModelSpec(Specification):
             "na_action": na_action,
             "context": context,
         }
-        return _from_design(cls, design, priors, recipe)
+        return spec_of_design(cls, design, priors, recipe)
 
     @classmethod
     def from_arrays(
@@ -254,7 +254,7 @@ class ModelSpec(Specification):
             weights=weights,
             offset=offset,
         )
-        return _from_design(cls, design, priors)
+        return spec_of_design(cls, design, priors)
 
     def fit(
         self,
@@ -415,7 +415,7 @@ class ModelSpec(Specification):
         refuse_unknown("update", unknown, ("formula", "data", "priors"))
         if formula is None and data is None:
             merged = {**self._given_priors, **(priors or {})}
-            return _from_design(type(self), self.design, merged, self._recipe)
+            return spec_of_design(type(self), self.design, merged, self._recipe)
         if self._recipe is None:
             raise FormulaError(
                 "update can change formula and data of a spec that was made from a formula; make a new one "
@@ -430,10 +430,10 @@ class ModelSpec(Specification):
             recipe["formula"] = update_formula(parse_formula(recipe["formula"]), formula)
         updated = ModelSpec.from_groups(**recipe) if "groups" in recipe else ModelSpec(**recipe)
         kept = carry_over(updated.design, self._given_priors, priors or {})
-        return _from_design(type(self), updated.design, kept, updated._recipe)
+        return spec_of_design(type(self), updated.design, kept, updated._recipe)
 
 
-def _from_design(
+def spec_of_design(
     cls: type[ModelSpec],
     design: Design,
     priors: Mapping[str, Prior] | None,

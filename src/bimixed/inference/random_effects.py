@@ -94,7 +94,7 @@ def combine(fit: MixedModelResult, combinations: Any, level: float) -> pd.DataFr
             "(group, level, coefficient)."
         )
     X, Z = _rows(fit, combinations)
-    index = pd.Index(list(combinations), name="combination")
+    index = pd.Index(list(combinations), name="combination", tupleize_cols=False)
     kept = fit.design.kept
     if isinstance(fit.uncertainty, Draws):
         draws = fit.uncertainty

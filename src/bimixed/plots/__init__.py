@@ -2,8 +2,9 @@
 
 from bimixed.plots.comparison import comparison_figure
 from bimixed.plots.forest import forest
+from bimixed.plots.pooling import pooling
 from bimixed.plots.prior import prior
 from bimixed.plots.profile import profile
 from bimixed.plots.shrinkage import shrinkage
 
-__all__ = ["comparison_figure", "forest", "prior", "profile", "shrinkage"]
+__all__ = ["comparison_figure", "forest", "pooling", "prior", "profile", "shrinkage"]
