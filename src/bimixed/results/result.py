@@ -13,6 +13,7 @@ from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results import summary as texts
 from bimixed.results import tables
+from bimixed.results.exporting import Exporting
 from bimixed.results.loo import LeftOut, leave_one_out
 from bimixed.results.predicting import Predicting
 from bimixed.results.predictive import predictive_tree
@@ -30,7 +31,7 @@ from bimixed.vocabulary import refuse_foreign_predict, result_hint
 
 
 @dataclass(frozen=True, repr=False)
-class MixedModelResult(Predicting):
+class MixedModelResult(Exporting, Predicting):
     """A fitted linear mixed model, the same type for every method.
 
     Made by :meth:`bimixed.ModelSpec.fit`. Estimates are maximum likelihood or REML estimates for the
