@@ -47,6 +47,7 @@ LAYERS = [
     "engines",
     "specification",
     "spec",
+    "saving",
     "ml_bias",
     "verdicts",
     "compare",
@@ -56,7 +57,7 @@ LAYERS = [
     "__init__",
     "demo",
 ]
-LAZY = {("compare", "plots"), ("inference", "plots"), ("results", "inference")}
+LAZY = {("compare", "plots"), ("inference", "plots"), ("results", "inference"), ("results", "saving")}
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}

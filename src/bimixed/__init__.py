@@ -36,6 +36,7 @@ from bimixed.moments import Moments, cross_products
 from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
+from bimixed.saving import load
 from bimixed.spec import ModelSpec
 from bimixed.vocabulary import MODULE_NAMES
 
@@ -75,6 +76,7 @@ __all__ = [
     "drop1",
     "emmeans",
     "emtrends",
+    "load",
     "load_dataset",
     "lrtest",
     "plots",

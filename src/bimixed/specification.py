@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -77,6 +77,22 @@ class Specification(metaclass=_Named):
             resolved = resolve_priors(self.design, self._given_priors)
             object.__setattr__(self, "_priors", resolved)
         return resolved
+
+    @property
+    def recipe(self) -> dict[str, Any] | None:
+        """Arguments that the specification was made with, by name; None for one made from arrays."""
+        return None if self._recipe is None else dict(self._recipe)
+
+    @property
+    def given_priors(self) -> dict[str, Prior]:
+        """Priors as given, without defaults."""
+        return dict(self._given_priors)
+
+    def with_design(self, design: Design, priors: Mapping[str, Prior]) -> Self:
+        """A specification of this design, which can't be updated."""
+        spec = object.__new__(type(self))
+        spec._settle(design, priors, None)
+        return spec
 
     @property
     def formula(self) -> str:

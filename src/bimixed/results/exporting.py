@@ -1,6 +1,7 @@
 """Results for other programs: flat tables, files, Markdown and LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -138,6 +139,40 @@ class Exporting:
         1    258.70     1      308  273.33 -14.63  261.87  0.17     0.0
         """
         return broom.augment(self._exported, new_data, prefix, influence)
+
+    def save(self, path: str | PathLike[str], *, columns: Iterable[str] = ()) -> None:
+        """Write the result to a file, for :func:`bimixed.load` in another process.
+
+        The file is a zip archive of one JSON document and plain numpy arrays: formula, the columns of the
+        data that the model uses (all their rows), weights, offset and priors as given, and the parameters
+        found or the draws. It takes the place of an older one only when it is complete.
+
+        Parameters
+        ----------
+        path : str or path
+            Any name; it is taken as it is.
+        columns : sequence of str
+            Further columns of the data to keep, for ``spec.update`` or clusters of :meth:`vcov_robust`.
+
+        Raises
+        ------
+        DataError
+            Where a column holds objects that are neither text, numbers nor pandas' dates.
+        UnavailableError
+            For refits, which have no specification.
+
+        Examples
+        --------
+        >>> import bimixed as bm, pathlib, tempfile
+        >>> fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff")).fit()
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "dyestuff.bimixed"
+        >>> fit.save(path)
+        >>> bm.load(path).varcorr.equals(fit.varcorr)
+        True
+        """
+        from bimixed.saving import save
+
+        save(self._exported, path, columns)
 
     @property
     def _exported(self) -> "MixedModelResult":
