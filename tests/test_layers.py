@@ -51,13 +51,20 @@ LAYERS = [
     "ml_bias",
     "verdicts",
     "compare",
+    "side_by_side",
     "prior_check",
     "inference",
     "plots",
     "__init__",
     "demo",
 ]
-LAZY = {("compare", "plots"), ("inference", "plots"), ("results", "inference"), ("results", "saving")}
+LAZY = {
+    ("compare", "plots"),
+    ("inference", "plots"),
+    ("results", "inference"),
+    ("results", "saving"),
+    ("results", "side_by_side"),
+}
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")
 HOMES |= {"matplotlib": "plots", "formulaic": "design"}

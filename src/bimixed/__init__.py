@@ -37,6 +37,7 @@ from bimixed.prior_check import PriorCheck, prior_check
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.saving import load
+from bimixed.side_by_side import ResultTable, table
 from bimixed.spec import ModelSpec
 from bimixed.vocabulary import MODULE_NAMES
 
@@ -67,6 +68,7 @@ __all__ = [
     "PriorCheck",
     "PriorError",
     "Profile",
+    "ResultTable",
     "UnavailableError",
     "VarianceTest",
     "__version__",
@@ -86,6 +88,7 @@ __all__ = [
     "ranova",
     "rlrt",
     "step",
+    "table",
 ]
 
 

@@ -174,6 +174,31 @@ class Exporting:
 
         save(self._exported, path, columns)
 
+    def to_markdown(self, **how: Any) -> str:
+        """A table of fixed effects, sds, correlations and fit for Markdown; several: :func:`bimixed.table`.
+
+        Parameters
+        ----------
+        **how
+            Of :func:`bimixed.table`.
+        """
+        from bimixed.side_by_side import table
+
+        return table(self._exported, **how).to_markdown()
+
+    def to_latex(self, caption: str | None = None, label: str | None = None, **how: Any) -> str:
+        """The same for LaTeX (package booktabs).
+
+        Parameters
+        ----------
+        caption, label : str, optional
+        **how
+            Of :func:`bimixed.table`.
+        """
+        from bimixed.side_by_side import table
+
+        return table(self._exported, **how).to_latex(caption, label)
+
     @property
     def _exported(self) -> "MixedModelResult":
         return cast("MixedModelResult", self)
