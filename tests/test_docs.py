@@ -8,11 +8,15 @@ import matplotlib
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/specification.md", "docs/inference.md"]
+PAGES = ["README.md", "docs/specification.md", "docs/inference.md", "docs/interoperation.md"]
+OPTIONAL = {"docs/interoperation.md": "sklearn"}
+"""What a page needs that bimixed doesn't."""
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_run(page, tmp_path, monkeypatch):
+    if page in OPTIONAL:
+        pytest.importorskip(OPTIONAL[page])
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -47,6 +47,7 @@ LAYERS = [
     "engines",
     "specification",
     "spec",
+    "estimator",
     "saving",
     "ml_bias",
     "verdicts",
@@ -67,7 +68,7 @@ LAZY = {
 }
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")
-HOMES |= {"matplotlib": "plots", "formulaic": "design"}
+HOMES |= {"matplotlib": "plots", "formulaic": "design", "sklearn": "estimator"}
 
 
 def layer(path):
@@ -130,8 +131,28 @@ def test_import_bimixed_loads_nothing_heavy():
     code = "import sys, json, bimixed; print(json.dumps(list(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(shown.stdout))
-    heavy = {"pymc", "arviz", "nutpie", "matplotlib", "numba", "scipy.optimize", "scipy.stats", "pytensor"}
+    heavy = {
+        "pymc",
+        "arviz",
+        "nutpie",
+        "matplotlib",
+        "numba",
+        "scipy.optimize",
+        "scipy.stats",
+        "pytensor",
+        "sklearn",
+    }
     assert not loaded & heavy
+
+
+def test_without_scikit_learn_the_estimator_says_what_to_do():
+    code = (
+        "import sys; sys.modules['sklearn'] = None; import bimixed as bm\n"
+        "try: bm.MixedRegressor\n"
+        "except bm.UnavailableError as error: print(error)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "python -m pip install 'scikit-learn>=1.6'" in shown.stdout
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

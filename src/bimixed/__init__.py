@@ -43,6 +43,7 @@ from bimixed.vocabulary import MODULE_NAMES
 
 if TYPE_CHECKING:
     from bimixed import plots
+    from bimixed.estimator import MixedRegressor as MixedRegressor
 
 __all__ = [
     "ArgumentError",
@@ -97,8 +98,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Load what imports matplotlib only when it is asked for."""
+    """Load what imports matplotlib or scikit-learn only when it is asked for."""
     if name == "plots":
         return import_module("bimixed.plots")
+    if name == "MixedRegressor":
+        return import_module("bimixed.estimator").MixedRegressor
     hint = f"; write {MODULE_NAMES[name]}" if name in MODULE_NAMES else ""
     raise AttributeError(f"module 'bimixed' has no attribute {name!r}{hint}")
