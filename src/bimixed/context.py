@@ -28,7 +28,7 @@ def caller_names(*texts: Any, columns: Iterable[str] = ()) -> dict[str, Any]:
     for word in words.difference(OPERATORS, columns):
         for scope in (frame.f_locals, frame.f_globals):
             if word in scope:
-                if scope[word] is not np:  # which formulaic has
+                if word != "np" or scope[word] is not np:  # which formulaic has
                     found[word] = scope[word]
                 break
     return found

@@ -72,10 +72,12 @@ class ResultTable:
         body = []
         width = len(self.table.columns)
         for block in self._blocks:
-            body.append(f'<tr><th colspan="{width + 1}">{html.escape(block.heading)}</th></tr>')
+            body.append(
+                f'<tr><th colspan="{width + 1}" style="text-align:left">{html.escape(block.heading)}</th></tr>'
+            )
             for label, *cells in block.rows:
-                shown = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-                body.append(f"<tr><th>{html.escape(label)}</th>{shown}</tr>")
+                shown = "".join(f'<td style="text-align:right">{html.escape(cell)}</td>' for cell in cells)
+                body.append(f'<tr><td style="text-align:left">{html.escape(label)}</td>{shown}</tr>')
         head = "".join(f"<th>{html.escape(str(name))}</th>" for name in self.table.columns)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return (

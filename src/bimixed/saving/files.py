@@ -94,8 +94,10 @@ def load(
 
 def _check_same(path: Path, fit: MixedModelResult, outcome: Outcome) -> None:
     """Refuse a result that says something else than the one saved."""
-    away = float(np.abs(fit.fitted.to_numpy() - outcome.fitted).max()) / fit.sigma
-    if not away <= SAME:
+    fitted = fit.fitted.to_numpy()
+    known = ~np.isnan(outcome.fitted)
+    away = float(np.abs(fitted[known] - outcome.fitted[known]).max(initial=0.0)) / fit.sigma
+    if not (away <= SAME and np.array_equal(known, ~np.isnan(fitted))):
         raise DataError(_other(path, f"fitted values that are up to {away:.2g} residual sds away"))
     if outcome.loglik is not None and not abs(fit.loglik - outcome.loglik) <= SAME * max(1.0, fit.nobs):
         raise DataError(_other(path, f"the log-likelihood {fit.loglik:.6f}, not {outcome.loglik:.6f}"))

@@ -25,7 +25,7 @@ _OF_NUMPY = """
 """
 _OF_COLUMNS = """
     str dt cat codes lower upper strip title year month day hour minute dayofweek dayofyear quarter days
-    astype clip round abs isin between eq ne lt le gt ge
+    astype clip round abs isin between eq ne lt le gt ge min max mean median std sum
 """
 _CALLED = """
     C I Q offset poly bs cr cs cc scale center standardize lag log log2 log10 exp exp2 exp10 contr np
@@ -35,7 +35,7 @@ FUNCTIONS = frozenset(_CALLED.split())
 """Of formulaic and of Python."""
 ATTRIBUTES = {
     "contr": frozenset(["treatment", "SAS", "sum", "helmert", "diff", "poly", "custom"]),
-    "np": frozenset(_OF_NUMPY.split()),
+    **dict.fromkeys(("np", "numpy"), frozenset(_OF_NUMPY.split())),
 }
 OF_COLUMNS = frozenset(_OF_COLUMNS.split())
 """What may stand after a point."""

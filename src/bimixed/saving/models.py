@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bimixed.covariance import Array
 from bimixed.design import Design, column_names
 from bimixed.design.array_encoding import ArrayEncoding
 from bimixed.design.frame import Frame, to_pandas
@@ -62,7 +63,7 @@ def _pack_recipe(writer: Writer, spec: ModelSpec, recipe: Mapping[str, Any], mor
     for role in ("weights", "offset"):
         given = recipe[role]
         plain = given is None or isinstance(given, str)
-        record[role] = given if plain else writer.put(np.asarray(given, dtype=np.float64))
+        record[role] = given if plain else writer.put(_array(given, role, spec.design))
     if "groups" in recipe:
         record["re_formula"], record["vc_formula"] = recipe["re_formula"], recipe["vc_formula"]
         name, extra = group_column(recipe["groups"], recipe["data"])
@@ -70,6 +71,14 @@ def _pack_recipe(writer: Writer, spec: ModelSpec, recipe: Mapping[str, Any], mor
         record["groups"] = labels[0] if labels else name
         record["groups_name"] = name
     return record
+
+
+def _array(given: Any, role: str, design: Design) -> Array:
+    """Weights or offset of all rows; those of the rows used are the weights of the fit."""
+    values = np.array(given, dtype=np.float64)
+    if role == "weights":
+        values[design.frame.kept] = design.weights
+    return values
 
 
 def _texts(recipe: Mapping[str, Any]) -> list[str]:
@@ -85,7 +94,10 @@ def _pack_context(writer: Writer, context: Mapping[str, Any], texts: list[str]) 
     """Plain values as they are; of everything else the name and type, for the error when loading."""
     records: Record = {}
     for name in names_used(texts):
-        if name not in context or context[name] is np:
+        if name not in context:
+            continue
+        if context[name] is np:
+            records[name] = {"kind": "numpy"}
             continue
         value = context[name]
         value = value.item() if isinstance(value, np.generic) else value
@@ -175,6 +187,8 @@ def unpack_spec(reader: Reader, record: Record) -> tuple[dict[str, Any], dict[st
 
 
 def _unpack_value(reader: Reader, record: Record) -> Any:
+    if record["kind"] == "numpy":
+        return np
     if record["kind"] == "array":
         return reader.get(record["value"])
     return ast.literal_eval(record["value"])
