@@ -129,7 +129,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         """
         if y is None:
             raise ValueError("MixedRegressor requires y to be passed, but the target y is None.")
-        _refuse_vector(X, self)
+        X = _as_table(X, self)
         validate_data(self, X, y, skip_check_array=True)
         table, y = self._training_table(X, y)
         weights = None
@@ -159,7 +159,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """Expected responses, (n,): with the effects of known groups, the population's for new ones."""
         check_is_fitted(self, "coef_")
-        _refuse_vector(X, self)
+        X = _as_table(X, self)
         validate_data(self, X, reset=False, skip_check_array=True)
         table = self._table(X)
         if self.result_ is None:
@@ -180,7 +180,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
                 raise DataError("formula stands for groups= and slopes= too; give it alone.")
             if named is None:
                 raise DataError("formula= needs X with column names; give a DataFrame.")
-            return pd.DataFrame(X) if not hasattr(X, "to_pandas") else X.to_pandas()
+            return pd.DataFrame(X)
         if callable(self.groups) or self.groups is None:
             features = check_array(X, dtype=np.float64, ensure_min_samples=least, estimator=self)
             table = pd.DataFrame(features, columns=self._names())
@@ -248,16 +248,17 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         return self
 
 
-def _refuse_vector(X: Any, owner: Any) -> None:
-    """scikit-learn's error for one-dimensional X, before columns are counted."""
+def _as_table(X: Any, owner: Any) -> Any:
+    """Polars and pyarrow tables as pandas'; one-dimensional X is scikit-learn's error, whatever its length."""
+    if hasattr(X, "to_pandas"):
+        return X.to_pandas()
     if len(getattr(X, "shape", (0, 0))) == 1:
         check_array(X, dtype=None, estimator=owner)
+    return X
 
 
 def _split(X: Any, places: Sequence[int], names: Sequence[str], least: int, owner: Any) -> pd.DataFrame:
     """Labels as they are and the other columns as numbers."""
-    if hasattr(X, "to_pandas"):  # polars, pyarrow
-        X = X.to_pandas()
     labels = {names[j]: X.iloc[:, j].array if hasattr(X, "iloc") else np.asarray(X)[:, j] for j in places}
     others = [j for j in range(len(names)) if j not in places]
     rest = X.iloc[:, others] if hasattr(X, "iloc") else np.asarray(X)[:, others]

@@ -72,9 +72,8 @@ class ResultTable:
         body = []
         width = len(self.table.columns)
         for block in self._blocks:
-            body.append(
-                f'<tr><th colspan="{width + 1}" style="text-align:left">{html.escape(block.heading)}</th></tr>'
-            )
+            heading = html.escape(block.heading)
+            body.append(f'<tr><th colspan="{width + 1}" style="text-align:left">{heading}</th></tr>')
             for label, *cells in block.rows:
                 shown = "".join(f'<td style="text-align:right">{html.escape(cell)}</td>' for cell in cells)
                 body.append(f'<tr><td style="text-align:left">{html.escape(label)}</td>{shown}</tr>')
