@@ -249,7 +249,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
 
 
 def _as_table(X: Any, owner: Any) -> Any:
-    """Polars and pyarrow tables as pandas'; one-dimensional X is scikit-learn's error, whatever its length."""
+    """Tables of polars and pyarrow as those of pandas; X of one dimension is scikit-learn's error."""
     if hasattr(X, "to_pandas"):
         return X.to_pandas()
     if len(getattr(X, "shape", (0, 0))) == 1:
