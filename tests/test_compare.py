@@ -8,6 +8,7 @@ import pytest
 import bimixed as bm
 from bimixed.compare import Comparison, _only_in, own_estimates
 from bimixed.ml_bias import MLBias
+from bimixed.overlaps import Marginal, overlap
 
 
 @pytest.fixture(scope="module")
@@ -187,52 +188,178 @@ def test_trouble_of_one_fit_is_told(radon_reml, radon_nuts):
     assert "Not converged" in str(comparison)
 
 
-def test_different_models_are_refused(radon_reml):
+def test_different_rows_are_refused(radon_reml):
     data = bm.load_dataset("radon")
-    other = bm.ModelSpec("log_radon ~ floor + (1 | county)", data).fit()
-    with pytest.raises(bm.BimixedError, match="different models: 'log_uranium' is only in the first"):
-        bm.compare(radon_reml, other)
     fewer = bm.ModelSpec(radon_reml.formula, data.iloc[10:]).fit()
-    with pytest.raises(bm.BimixedError, match="rows"):
+    with pytest.raises(bm.BimixedError, match=r"different rows or responses \(919 and 909 rows\)"):
         bm.compare(radon_reml, fewer)
     with pytest.raises(bm.BimixedError, match="takes results"):
         bm.compare(radon_reml, data)
-    with pytest.raises(bm.BimixedError, match="names"):
+    with pytest.raises(bm.BimixedError, match="names must be 2 different strings"):
         bm.compare(radon_reml, radon_reml, names=["a", "a"])
+    nothing = bm.ModelSpec("log_radon ~ 0 + (0 + log_uranium | floor)", data).fit()
+    with pytest.raises(bm.BimixedError, match="no parameter in common"):
+        bm.compare(radon_reml, nothing)
     assert bm.compare(radon_reml, radon_reml).names == ("reml_1", "reml_2")
 
 
-def test_of_different_models_only_the_difference_is_told(radon_reml):
+def test_formulas_that_share_terms(radon_reml, radon_nuts):
+    data = bm.load_dataset("radon")
+    small = bm.ModelSpec("log_radon ~ floor + (1 | county)", data).fit("ml")
+    comparison = bm.compare(small, radon_reml, radon_nuts)
+    assert comparison.fixef.index.tolist() == ["Intercept", "floor", "log_uranium"]
+    assert np.isnan(comparison.fixef.loc["log_uranium", "estimate_ml"])
+    assert comparison.fixef.loc["floor", "difference_ml"] == pytest.approx(
+        radon_nuts.fixef.loc["floor", "estimate"] - small.fixef.loc["floor", "estimate"]
+    )
+    told = comparison.agreement
+    assert set(told["result"]) == {"ml", "reml"}
+    of_small = told[told["result"] == "ml"]
+    assert "log_uranium" not in of_small.index and "sd_county[floor]" not in of_small.index
+    assert (of_small["verdict"] != "suspicious").all()
+    assert (
+        of_small.loc["sigma", "verdict"] == "agrees" or "the models differ" in of_small.loc["sigma", "reason"]
+    )
+    assert "the models differ" in of_small["reason"].str.cat()
+    text = str(comparison)
+    assert text.startswith("maximum likelihood, REML and NUTS of 2 models")
+    assert "Different models: 'log_uranium' is only in nuts." in text
+    shrinkage = comparison.shrinkage["county"]
+    assert np.isnan(shrinkage.loc[("ANOKA", "floor"), "estimate_ml"])
+    assert shrinkage.loc[("ANOKA", "floor"), "rows"] == 52
+    assert "sd_county[floor]" in comparison.varcorr.index
+
+
+def test_of_different_models_only_the_difference_is_told():
     names = [f"x{j}" for j in range(2000)]
     first, second = _only_in("fixed effects", names, [*names[:-1], "z"])
     assert (first, second) == ("'x1999' is only in the first", "'z' is only in the second")
     (told,) = _only_in("fixed effects", names, names[:1])
     assert len(told) < 300
-    data = bm.load_dataset("radon")
-    spec = bm.ModelSpec("log_radon ~ floor + log_uranium + (1 | county)", data)
-    with pytest.raises(bm.BimixedError) as caught:
-        bm.compare(radon_reml, spec.fit())
-    words = "'(1 + floor | county)' is only in the first; '(1 | county)' is only in the second. Compare fits"
-    assert words in str(caught.value)
-    assert "Nested models are judged by loglik and aic, for draws by loo()." in str(caught.value)
-    with pytest.raises(bm.BimixedError, match=r"Nested .* loglik and aic \(of fits by 'ml'"):
-        bm.compare(spec.fit(), spec.update(". ~ . - log_uranium").fit())
-    with pytest.raises(bm.BimixedError, match="Others are judged by aic"):
-        bm.compare(spec.fit(), spec.update(". ~ 1 + (1 + floor | county)").fit())
-    with pytest.raises(bm.BimixedError, match="fixed effects in another order"):
-        bm.compare(spec.fit(), spec.update("log_radon ~ log_uranium + floor + (1 | county)").fit())
 
 
-def test_anything_but_two_results_is_told(radon_reml):
+def test_anything_but_results_is_told(radon_reml):
     for call in (
         lambda: bm.compare([radon_reml, radon_reml]),
         lambda: bm.compare(reml=radon_reml, ml=radon_reml),
         lambda: bm.compare(radon_reml),
-        lambda: bm.compare(radon_reml, radon_reml, radon_reml),
         bm.compare,
     ):
-        with pytest.raises(bm.ArgumentError, match=r"two results.*bm\.compare\(a, b\)"):
+        with pytest.raises(bm.ArgumentError, match=r"two results or more.*bm\.compare\(a, b\)"):
             call()
+
+
+def test_limits_and_those_given(comparison, radon_reml):
+    """Of each result, and a profile's and a bootstrap's beside them."""
+    wald = radon_reml.conf_int()
+    np.testing.assert_allclose(comparison.fixef["upper_reml"], wald.loc[comparison.fixef.index, "upper"])
+    np.testing.assert_allclose(comparison.varcorr["lower_reml"], wald.loc[comparison.varcorr.index, "lower"])
+    profile = bm.profile(radon_reml, ["sd_county[Intercept]", "floor"])
+    boot = bm.bootstrap(radon_reml, 50, random_seed=1, progress=False)
+    wider = bm.compare(radon_reml, comparison.results[1], intervals=[profile, boot])
+    assert wider.intervals.loc["floor", "upper_profile"] == profile.conf_int().loc["floor", "upper"]
+    assert wider.intervals.loc["sigma", "lower_bootstrap"] == boot.conf_int().loc["sigma", "lower"]
+    assert np.isnan(wider.intervals.loc["sigma", "lower_profile"])
+    assert "upper_profile" in str(wider) and "upper_profile" not in str(comparison)
+    ranef = comparison.ranef["county"]
+    assert (ranef["lower_nuts"] < ranef["estimate_nuts"]).all()
+    with pytest.raises(bm.BimixedError, match="two of a kind"):
+        bm.compare(radon_reml, radon_reml, intervals=[profile, profile])
+    with pytest.raises(bm.BimixedError, match="'x' is a int"):
+        bm.compare(radon_reml, radon_reml, intervals={"x": 3})
+
+
+def test_overlap_against_integrals():
+    """Normal curves, 2 Φ(−δ/2); draws, and the density that they are from; scales of sds and correlations."""
+    from scipy import stats
+
+    one, two = Marginal.normal(0.0, 1.0), Marginal.normal(1.5, 1.0)
+    assert overlap(one, two) == pytest.approx(2 * stats.norm.cdf(-0.75), abs=1e-4)
+    rng = np.random.default_rng(0)
+    sds = rng.lognormal(np.log(2.0), 0.3, 4000)
+    assert overlap(Marginal.of_draws(sds, low=0.0), Marginal.of_sd(2.0, 0.6)) > 0.97  # Monte Carlo and kernel
+    near = np.abs(rng.normal(size=4000))
+    half = Marginal(lambda x: 2 * stats.norm.pdf(x) * (x >= 0), 0.0, 5.0)
+    assert overlap(Marginal.of_draws(near, low=0.0), half) > 0.96
+    z = rng.normal(0.5, 0.2, 4000)
+    assert (
+        overlap(
+            Marginal.of_draws(np.tanh(z), -1, 1),
+            Marginal.of_correlation(np.tanh(0.5), 0.2 * (1 - np.tanh(0.5) ** 2)),
+        )
+        > 0.97
+    )
+    for curve in (
+        Marginal.of_sd(2.0, 0.6),
+        Marginal.of_correlation(0.5, 0.2),
+        Marginal.of_draws(near, low=0.0),
+    ):
+        grid = np.linspace(curve.low, curve.high, 20001)
+        assert np.trapezoid(curve.density(grid), grid) == pytest.approx(1.0, abs=2e-3)
+    assert np.isnan(overlap(Marginal.of_sd(0.0, np.nan), one)) and np.isnan(
+        overlap(Marginal.of_correlation(1.0, np.nan), one)
+    )
+
+
+def test_overlaps_of_a_comparison(comparison):
+    assert (comparison.fixef["overlap"] > 0.9).all()
+    assert comparison.varcorr["overlap"].between(0.5, 1.0).all()
+
+
+@pytest.fixture(scope="module")
+def strong():
+    """A prior far from the data, with a fifth of the weight and more."""
+    data = bm.load_dataset("radon")
+    formula = "log_radon ~ floor + (1 | county)"
+    prior = {"floor": bm.Prior("normal", mu=0.0, sigma=0.1)}
+    specs = [bm.ModelSpec(formula, data), bm.ModelSpec(formula, data, priors=prior)]
+    draws = [s.fit("importance", draws=2000, random_seed=1, progress=False) for s in specs]
+    return specs[0].fit(), *draws
+
+
+def test_a_prior_that_moves_an_estimate_is_expected_with_its_weight(strong):
+    reml, usual, pulled = strong
+    told = bm.compare(reml, pulled).agreement.loc["floor"]
+    assert told["verdict"] == "expected" and told["difference_sd"] > 0.5
+    s = pulled.fixef.loc["floor", "std_error"]
+    weight = s**2 / 0.1**2
+    assert f"its prior has {weight:.1%} of the weight" in told["reason"]
+    pull = weight * (0.0 - reml.fixef.loc["floor", "estimate"]) / s
+    assert f"moves it by {pull:+.2f} sds" in told["reason"]
+    assert told["difference_sd"] == pytest.approx(pull, abs=0.3)
+    both = bm.compare(usual, pulled).agreement.loc["floor"]
+    assert both["verdict"] == "expected" and "its priors differ" in both["reason"]
+    moved = dataclasses.replace(usual, spec=pulled.spec)  # as if the priors were the same
+    assert bm.compare(moved, pulled).agreement.loc["floor", "verdict"] == "suspicious"
+
+
+def test_figures_behind_verdicts():
+    """A singular fit: the mass near 0, and the skewness of what is estimated, from the draws themselves."""
+    spec = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2"))
+    reml = spec.fit()
+    draws = spec.fit("importance", draws=4000, random_seed=1, progress=False)
+    told = bm.compare(reml, draws).agreement.loc["sd_Batch[Intercept]"]
+    sds = draws.posterior["posterior"]["sd_Batch"].to_numpy().ravel()
+    near = np.mean(sds < 0.1 * draws.sigma)
+    assert (
+        told["verdict"] == "expected"
+        and f"{near:.0%} of the posterior lies below 0.1·sigma" in told["reason"]
+    )
+    few = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff"))
+    draws = few.fit("importance", draws=4000, random_seed=1, progress=False)
+    told = bm.compare(few.fit(), draws).agreement.loc["sd_Batch[Intercept]"]
+    if told["verdict"] == "expected":
+        sds = draws.posterior["posterior"]["sd_Batch"].to_numpy().ravel()
+        skewness = np.mean(((sds - sds.mean()) / sds.std()) ** 3)
+        assert f"skewness {skewness:.1f}, mode near" in told["reason"]
+
+
+def test_few_effective_draws_are_told(radon_reml, radon_nuts):
+    report = dataclasses.replace(radon_nuts.diagnostics, ess_bulk_min=37.0)
+    poor = dataclasses.replace(radon_nuts, diagnostics=report)
+    assert bm.compare(radon_reml, poor).verdict.startswith(
+        "Mend first, compare later: nuts (37 effective draws)"
+    )
 
 
 def test_summary_and_page(comparison, tmp_path):

@@ -1,7 +1,7 @@
-"""Two fits of one model side by side: estimates, shrinkage, and what their differences mean."""
+"""Fits side by side: estimates, shrinkage, and what their differences mean."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bimixed.aligned_tables import LEVEL, aligned, effect_tables, interval_table, parameter_tables
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedError, DataError
 from bimixed.likelihood.small import sum_by
+from bimixed.overlaps import Marginal, marginals, overlap
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary, format_seconds, rows_used
 from bimixed.shortening import MANY, listed, short_formula
@@ -21,16 +23,22 @@ from bimixed.vocabulary import refuse_foreign_compare
 
 
 def compare(
-    first: Any = None, second: Any = None, *more: Any, names: Sequence[str] | None = None, **unknown: Any
+    *results: Any,
+    names: Sequence[str] | None = None,
+    intervals: Any = None,
+    **unknown: Any,
 ) -> "Comparison":
-    """Lay two results of the same model side by side.
+    """Lay results side by side.
 
     Parameters
     ----------
-    first, second : MixedModelResult
-        Usually a REML and a NUTS fit of the same spec.
+    *results : MixedModelResult
+        Two or more of the same rows: a REML and a NUTS fit of one spec, say, or posteriors under different
+        priors, or of formulas that share terms.
     names : sequence of str, optional
         Suffixes of the columns; default the methods.
+    intervals : Profile, Bootstrap, list of these, or mapping of names to them, optional
+        More limits for ``comparison.intervals``; default names "profile" and "bootstrap".
 
     Returns
     -------
@@ -39,9 +47,9 @@ def compare(
     Raises
     ------
     BimixedError
-        If the results have different terms or rows.
+        If the results are of different rows, or share no parameter.
     ArgumentError
-        For anything but two results.
+        For anything but results.
 
     Examples
     --------
@@ -53,37 +61,76 @@ def compare(
     Intercept           251.41       251.41
     Days                 10.47        10.47
     """
-    refuse_foreign_compare(first, second, more, unknown)
-    for result in (first, second):
+    refuse_foreign_compare(results, unknown)
+    for result in results:
         if not isinstance(result, MixedModelResult):
             raise BimixedError(f"compare takes results of spec.fit(), not a {type(result).__name__}.")
-    _require_same_model(first, second)
+    for other in results[1:]:
+        _require_shared(results[0], other)
+    return Comparison(results, _names(results, names), _given(intervals))
+
+
+def _names(results: Sequence[MixedModelResult], names: Sequence[str] | None) -> tuple[str, ...]:
+    methods = [result.method for result in results]
     if names is None:
-        names = (first.method, second.method)
-        if names[0] == names[1]:
-            names = (f"{first.method}_1", f"{second.method}_2")
-    if len(names) != 2 or names[0] == names[1]:
-        raise BimixedError(f"names must be two different strings, not {list(names)}.")
-    return Comparison((first, second), (str(names[0]), str(names[1])))
+        names = [m if methods.count(m) == 1 else f"{m}_{i}" for i, m in enumerate(methods, start=1)]
+    if isinstance(names, str) or len(names) != len(results) or len(set(map(str, names))) < len(results):
+        raise BimixedError(f"names must be {len(results)} different strings, not {names!r}.")
+    return tuple(map(str, names))
 
 
-def _require_same_model(first: MixedModelResult, second: MixedModelResult) -> None:
+def _given(intervals: Any) -> dict[str, pd.DataFrame]:
+    """Limits by name.
+
+    Raises
+    ------
+    BimixedError
+        For what has no limits.
+    """
+    if intervals is None:
+        return {}
+    if not isinstance(intervals, Mapping):
+        every = intervals if isinstance(intervals, list | tuple) else [intervals]
+        intervals = {type(one).__name__.lower(): one for one in every}
+        if len(intervals) < len(every):
+            raise BimixedError(
+                "intervals holds two of a kind; give each a name: intervals={'first': ..., ...}."
+            )
+    found = {}
+    for name, one in intervals.items():
+        table = one.conf_int(LEVEL) if hasattr(one, "conf_int") else one
+        if not isinstance(table, pd.DataFrame) or not {"lower", "upper"} <= set(table.columns):
+            raise BimixedError(
+                "intervals takes bm.profile(fit), bm.bootstrap(fit), or tables with lower and upper; "
+                f"{name!r} is a {type(one).__name__}."
+            )
+        found[str(name)] = table
+    return found
+
+
+def _require_shared(first: MixedModelResult, second: MixedModelResult) -> None:
     a, b = first.design, second.design
-    same_rows = a.n == b.n and np.array_equal(a.y, b.y)
-    differences = [] if same_rows else ["different rows or responses"]
-    if a.names != b.names:
-        differences += _only_in("fixed effects", a.names, b.names)
-    if [(f.key, f.names, f.template) for f in a.factors] != [(f.key, f.names, f.template) for f in b.factors]:
-        differences += _only_in("random effects", _sources(a), _sources(b))
-    if not differences:
-        return
-    advice = "Compare fits of one spec by different methods or priors."
-    if same_rows:
-        nested = _parameters(a) <= _parameters(b) or _parameters(b) <= _parameters(a)
-        judged = "Nested models are judged by loglik and aic" if nested else "Others are judged by aic"
-        by_ml = "" if a.names == b.names else " (of fits by 'ml', as the fixed effects differ)"
-        advice += f" {judged}{by_ml}, for draws by loo()."
-    raise BimixedError(f"The results are of different models: {'; '.join(differences)}. {advice}")
+    if a.n != b.n or not np.array_equal(a.y, b.y):
+        raise BimixedError(
+            f"The results are of different rows or responses ({a.n} and {b.n} rows). Compare fits of the "
+            "same rows; if missing values are the reason, leave those rows out first: data.dropna(subset=[...])."
+        )
+    if not _parameters(a) & _parameters(b):
+        raise BimixedError(
+            f"The results have no parameter in common: '{short_formula(first.formula)}' and "
+            f"'{short_formula(second.formula)}'. Compare fits whose formulas share terms."
+        )
+
+
+def differences(first: Design, second: Design) -> list[str]:
+    """What each of two models has and the other hasn't, in words; none for one model."""
+    found = []
+    if set(first.names) != set(second.names):
+        found += _only_in("fixed effects", first.names, second.names)
+    structures = [{(f.key, f.names, f.template) for f in design.factors} for design in (first, second)]
+    if structures[0] != structures[1]:
+        found += _only_in("random effects", _sources(first), _sources(second))
+    return found
 
 
 def _only_in(what: str, first: Sequence[str], second: Sequence[str]) -> list[str]:
@@ -112,58 +159,89 @@ def _parameters(design: Design) -> set[tuple[str, ...]]:
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two results side by side.
+    """Results side by side.
 
-    Columns carry the name of the result, such as ``estimate_reml`` and ``std_error_nuts``. The
-    reference is the result with draws (or the second one). ``difference`` is the reference's estimate
-    minus the other's, and ``difference_sd`` divides it by the reference's posterior sd.
+    Columns carry the name of the result, such as ``estimate_reml`` and ``std_error_nuts``; a parameter
+    that a result doesn't have is NaN. The reference is the last result with draws (or the last one).
+    ``difference`` is the reference's estimate minus the other's, and ``difference_sd`` divides it by the
+    reference's posterior sd; with more than two results they are ``difference_<name>`` and
+    ``difference_sd_<name>``. ``overlap`` is ∫ min(f, g) of the sampling distribution (normal, for sds on
+    the log scale, for correlations on Fisher's) and the posterior, or of two of a kind.
 
     Attributes
     ----------
-    results : tuple of two MixedModelResult
-    names : tuple of two str
+    results : tuple of MixedModelResult
+    names : tuple of str
+    given : mapping of str, pandas.DataFrame
+        Other limits, by name.
     """
 
-    results: tuple[MixedModelResult, MixedModelResult]
-    names: tuple[str, str]
+    results: tuple[MixedModelResult, ...]
+    names: tuple[str, ...]
+    given: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def reference(self) -> int:
-        """Which result's sds are the units of differences: the one with draws, else the second."""
-        has_draws = [r.posterior is not None for r in self.results]
-        return 0 if has_draws == [True, False] else 1
+        """Which result's sds are the units of differences: the last with draws, else the last."""
+        with_draws = [i for i, r in enumerate(self.results) if r.posterior is not None]
+        return with_draws[-1] if with_draws else len(self.results) - 1
 
     @property
+    def others(self) -> list[int]:
+        """All but the reference."""
+        return [i for i in range(len(self.results)) if i != self.reference]
+
+    def pair(self, i: int) -> "Comparison":
+        """One of the others and the reference, in the order given."""
+        both = sorted((i, self.reference))
+        return Comparison(tuple(self.results[j] for j in both), tuple(self.names[j] for j in both))
+
+    @cached_property
+    def _parameters(self) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+        return [parameter_tables(result) for result in self.results]
+
+    @cached_property
     def fixef(self) -> pd.DataFrame:
-        """Fixed effects: estimate and standard error of both, and their difference."""
-        tables = [r.fixef for r in self.results]
-        return self._side_by_side(
-            [t["estimate"].to_numpy() for t in tables],
-            [t["std_error"].to_numpy() for t in tables],
-            tables[0].index,
+        """Fixed effects: estimate, standard error and 95 % limits of each, and their differences."""
+        return self._with_overlap(
+            aligned([fixed for fixed, _ in self._parameters], self.names, self.reference)
         )
 
-    @property
+    @cached_property
     def varcorr(self) -> pd.DataFrame:
-        """Sds, correlations and sigma of both, like ``fixef``; standard errors on their own scale."""
-        parameters = [r.uncertainty.variance_parameters() for r in self.results]
-        return self._side_by_side(
-            [p.values for p in parameters],
-            [p.std_errors for p in parameters],
-            pd.Index(parameters[0].names, name="parameter"),
-        )
+        """Sds, correlations and sigma, like ``fixef``; standard errors on their own scale."""
+        return self._with_overlap(aligned([own for _, own in self._parameters], self.names, self.reference))
 
-    @property
+    @cached_property
     def ranef(self) -> dict[str, pd.DataFrame]:
         """Random effects by group, one row per level and coefficient."""
+        by_result = [effect_tables(result) for result in self.results]
         tables = {}
-        for factor in self.results[0].design.factors:
-            tables[factor.key] = self._side_by_side(
-                [r.estimates.ranef[factor.key].ravel() for r in self.results],
-                [r.estimates.ranef_sd[factor.key].ravel() for r in self.results],
-                _level_index(factor),
+        for key in dict.fromkeys(key for own in by_result for key in own):
+            have = next(own[key] for own in by_result if key in own)
+            tables[key] = aligned(
+                [own.get(key, have.iloc[:0]) for own in by_result], self.names, self.reference
             )
         return tables
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """95 % limits of each parameter, by result and as given: ``lower_<name>``, ``upper_<name>``."""
+        tables = [pd.concat(both) for both in self._parameters]
+        return interval_table(tables, self.names, self.given)
+
+    def _with_overlap(self, table: pd.DataFrame) -> pd.DataFrame:
+        mine = self._marginals[self.reference]
+        for i in self.others:
+            theirs = self._marginals[i]
+            suffix = "" if len(self.results) == 2 else f"_{self.names[i]}"
+            both = [overlap(theirs[n], mine[n]) if n in theirs and n in mine else np.nan for n in table.index]
+            table[f"overlap{suffix}"] = both
+        return table
+
+    @cached_property
+    def _marginals(self) -> list[dict[str, Marginal]]:
+        return [marginals(result) for result in self.results]
 
     @property
     def shrinkage(self) -> dict[str, pd.DataFrame]:
@@ -173,24 +251,37 @@ class Comparison:
         alone (NaN where those can't determine it); ``estimate``, the random effect; ``shrinkage``,
         1 − estimate/own, 0 for no pooling and 1 for complete pooling. ``rows`` counts the level's data.
         """
-        tables = {}
-        for factor in self.results[0].design.factors:
-            table = pd.DataFrame(index=_level_index(factor))
-            table["rows"] = np.repeat(factor.level_counts(), factor.n_coefficients)
-            for name, result in zip(self.names, self.results, strict=True):
+        tables: dict[str, pd.DataFrame] = {}
+        for name, result in zip(self.names, self.results, strict=True):
+            for factor in result.design.factors:
                 own = own_estimates(result, factor).ravel()
                 estimate = result.estimates.ranef[factor.key].ravel()
-                table[f"own_{name}"] = own
-                table[f"estimate_{name}"] = estimate
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    table[f"shrinkage_{name}"] = 1.0 - estimate / own
-            tables[factor.key] = table
+                    shrinkage = 1.0 - estimate / own
+                columns = {f"own_{name}": own, f"estimate_{name}": estimate, f"shrinkage_{name}": shrinkage}
+                rows = np.repeat(factor.level_counts(), factor.n_coefficients)
+                table = pd.DataFrame({"rows": rows, **columns}, index=_level_index(factor))
+                if factor.key in tables:
+                    before = tables[factor.key]
+                    table = before.drop(columns="rows").join(table, how="outer", sort=False)
+                    table.insert(
+                        0, "rows", before["rows"].reindex(table.index).fillna(table.pop("rows")).astype(int)
+                    )
+                tables[factor.key] = table
         return tables
 
     @cached_property
     def agreement(self) -> pd.DataFrame:
-        """Each parameter's difference with a verdict: "agrees", "expected" or "suspicious", and why."""
-        return agreement_table(self)
+        """Each parameter's difference from the reference with a verdict, and why.
+
+        ``result``, ``difference_sd``, ``verdict`` ("agrees", "expected" or "suspicious"), ``reason``.
+        """
+        tables = []
+        for i in self.others:
+            table = agreement_table(self.pair(i))
+            table.insert(0, "result", self.names[i])
+            tables.append(table)
+        return pd.concat(tables)
 
     @property
     def verdict(self) -> str:
@@ -201,7 +292,8 @@ class Comparison:
         """The comparison as text and, in notebooks, HTML."""
         result = self.results[0]
         facts = [("Rows", rows_used(result))]
-        facts += [("Groups", ", ".join(f"{k} ({n})" for k, n in result.ngroups.items()))]
+        groups = {k: n for r in self.results for k, n in r.ngroups.items()}
+        facts += [("Groups", ", ".join(f"{k} ({n})" for k, n in groups.items()))]
         for name, r in zip(self.names, self.results, strict=True):
             state = "ok" if r.diagnostics.ok else "see notes"
             facts.append((name, f"{METHODS[r.method]}, {format_seconds(r.diagnostics.seconds)}, {state}"))
@@ -211,28 +303,52 @@ class Comparison:
             ("Variance components", self._short(self.varcorr)),
             ("Shrinkage towards the population, median over levels", self._median_shrinkage()),
         ]
+        whole = ["comparison.fixef", "comparison.varcorr", "comparison.shrinkage"]
+        if self.given:
+            sections.append(("95 % limits", self.intervals))
+            whole.append("comparison.intervals")
         notes = [
             f"diff/sd: difference in {unit} {'sds' if unit == 'posterior' else 'errors'} of "
-            f"{self.names[self.reference]}.",
+            f"{self.names[self.reference]}. Overlap: what the two distributions have in common, 0 to 1.",
             self.verdict,
         ]
+        return Summary(
+            title=self._title(),
+            facts=tuple(facts),
+            sections=tuple(sections),
+            notes=(*notes, *self._flagged()),
+            whole=tuple(whole),
+        )
+
+    def _title(self) -> str:
+        methods = list(dict.fromkeys(METHODS[r.method] for r in self.results))
+        formulas = list(dict.fromkeys(short_formula(r.formula) for r in self.results))
+        if len(methods) == 1 and len(formulas) == 1:
+            return f"{len(self.results)} fits by {methods[0]} of {formulas[0]}"
+        of = formulas[0] if len(formulas) == 1 else f"{len(formulas)} models"
+        return f"{', '.join(methods[:-1])}{' and ' if methods[1:] else ''}{methods[-1]} of {of}"
+
+    def _flagged(self) -> list[str]:
+        """Differences with their reasons, what the models don't share, and what the fits say."""
+        notes = []
+        mine = self.results[self.reference]
+        for i in self.others:
+            for told in differences(self.results[i].design, mine.design):
+                words = told.replace("the first", self.names[i]).replace(
+                    "the second", self.names[self.reference]
+                )
+                notes.append(f"Different models: {words}.")
         flagged = self.agreement
         flagged = flagged[flagged["verdict"] != "agrees"]
         for name, row in flagged[:MANY].iterrows():
             size = "" if np.isnan(row["difference_sd"]) else f" ({row['difference_sd']:+.2f})"
-            notes.append(f"{name}{size}, {row['verdict']}: {row['reason']}")
+            who = "" if len(self.results) == 2 else f" of {row['result']}"
+            notes.append(f"{name}{who}{size}, {row['verdict']}: {row['reason']}")
         if len(flagged) > MANY:
             notes.append(f"… and {len(flagged) - MANY} more; comparison.agreement has all.")
         for name, r in zip(self.names, self.results, strict=True):
             notes += [f"{name}: {message}" for message in r.diagnostics.messages]
-        return Summary(
-            title=f"{METHODS[self.results[0].method]} and {METHODS[self.results[1].method]} "
-            f"of {short_formula(result.formula)}",
-            facts=tuple(facts),
-            sections=tuple(sections),
-            notes=tuple(notes),
-            whole=("comparison.fixef", "comparison.varcorr", "comparison.shrinkage"),
-        )
+        return notes
 
     def plot(self) -> Any:
         """Shrinkage of every level and a forest of all parameters.
@@ -276,28 +392,23 @@ class Comparison:
             error = "sd" if result.posterior is not None else "se"
             columns[name] = table[f"estimate_{name}"]
             columns[f"({error} {name})"] = table[f"std_error_{name}"]
-        return pd.DataFrame({**columns, "diff/sd": table["difference_sd"]}, index=table.index)
+        for i in self.others:
+            of = "" if len(self.results) == 2 else f" {self.names[i]}"
+            suffix = of.replace(" ", "_")
+            columns[f"diff/sd{of}"] = table[f"difference_sd{suffix}"]
+            columns[f"overlap{of}"] = table[f"overlap{suffix}"]
+        return pd.DataFrame(columns, index=table.index)
 
     def _median_shrinkage(self) -> pd.DataFrame:
         rows = []
         for key, table in self.shrinkage.items():
             for name in table.index.unique("coefficient"):
                 part = table.xs(name, level="coefficient")
-                medians = {n: part[f"shrinkage_{n}"].median() for n in self.names}
-                alone = int(part[f"own_{self.names[0]}"].notna().sum())
+                have = [n for n in self.names if f"shrinkage_{n}" in part]
+                medians = {n: part[f"shrinkage_{n}"].median() for n in have}
+                alone = int(part[f"own_{have[0]}"].notna().sum())
                 rows.append({"group": key, "name": name, "levels with own": str(alone), **medians})
         return pd.DataFrame(rows).set_index(["group", "name"])
-
-    def _side_by_side(self, estimates: list[Array], errors: list[Array], index: pd.Index) -> pd.DataFrame:
-        columns: dict[str, Array] = {}
-        for name, estimate, error in zip(self.names, estimates, errors, strict=True):
-            columns[f"estimate_{name}"] = estimate
-            columns[f"std_error_{name}"] = error
-        r = self.reference
-        columns["difference"] = estimates[r] - estimates[1 - r]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            columns["difference_sd"] = columns["difference"] / errors[r]
-        return pd.DataFrame(columns, index=index)
 
 
 def _level_index(factor: RandomFactor) -> pd.MultiIndex:

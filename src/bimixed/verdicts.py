@@ -8,17 +8,24 @@ random effects take the variances as known. Between REML and ML the differences 
 :mod:`bimixed.ml_bias`.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from bimixed.evidence import Evidence
 from bimixed.ml_bias import MLBias
+from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
 
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
 
+AT_ZERO = 1e-4
+"""Of σ: an estimated sd below this share of it is 0."""
+FEW_DRAWS = 100
+"""Effective draws below which a comparison says little."""
 SMALL = 0.3
 """Differences below this many posterior sds need no explanation."""
 LARGE = {"fixed": 0.5, "sd": 1.5, "corr": 1.5}
@@ -26,23 +33,102 @@ LARGE = {"fixed": 0.5, "sd": 1.5, "corr": 1.5}
 
 
 def agreement_table(comparison: "Comparison") -> pd.DataFrame:
-    """Verdict and reason for every fixed effect and variance parameter, and each group's effects."""
+    """Verdict and reason for every shared fixed effect and variance parameter, and each group's effects."""
     bias = _ml_bias(comparison)
-    draws = comparison.results[comparison.reference].posterior is not None
+    evidence = Evidence.of(comparison.results[comparison.reference])
+    both = _Both(comparison, evidence)
     rows: list[tuple[str, float, str, str]] = []
     for name, row in comparison.fixef.iterrows():
-        rows.append((str(name), row["difference_sd"], *_fixed(row["difference_sd"], draws)))
+        if both.shared(str(name)):
+            rows.append((str(name), row["difference_sd"], *both.fixed(str(name), row)))
     for name, row in comparison.varcorr.iterrows():
-        rows.append((str(name), row["difference_sd"], *_variance_of(comparison, bias, str(name), row)))
+        if both.shared(str(name)):
+            rows.append((str(name), row["difference_sd"], *both.variance(bias, str(name), row)))
     verdicts = {verdict for _, _, verdict, _ in rows}
     for key, table in comparison.ranef.items():
+        if not all(any(f.key == key for f in r.design.factors) for r in comparison.results):
+            continue
         largest, verdict, reason = _effects(comparison, table)
         if bias is not None and verdict == "suspicious" and verdicts == {"agrees", "expected"}:
             verdict = "expected"
             reason = f"{bias.cause}; its smaller variances shrink the effects otherwise"
+        if both.models_differ and verdict == "suspicious":
+            verdict, reason = "expected", f"{reason}, of models that differ"
         rows.append((f"ranef_{key}", largest, verdict, reason))
     table = pd.DataFrame(rows, columns=["parameter", "difference_sd", "verdict", "reason"])
     return table.set_index("parameter")
+
+
+class _Both:
+    """Verdicts on single parameters of two results, with the figures behind them."""
+
+    def __init__(self, comparison: "Comparison", evidence: Mapping[str, Evidence]):
+        self.comparison, self.evidence = comparison, evidence
+        self.mine = comparison.results[comparison.reference]
+        self.theirs = comparison.results[1 - comparison.reference]
+        self.draws = self.mine.posterior is not None
+        self.two_posteriors = self.draws and self.theirs.posterior is not None
+        models = [
+            ({*r.design.names}, {(f.key, f.names, f.template) for f in r.design.factors})
+            for r in comparison.results
+        ]
+        self.models_differ = models[0] != models[1]
+        self.own = [{*r.design.names, *r.uncertainty.variance_parameters().names} for r in comparison.results]
+
+    def shared(self, name: str) -> bool:
+        return all(name in own for own in self.own)
+
+    def fixed(self, name: str, row: "pd.Series[float]") -> tuple[str, str]:
+        d = row["difference_sd"]
+        verdict, reason = _fixed(d, self.draws)
+        if verdict != "suspicious":
+            return verdict, reason
+        if self.models_differ:
+            return "expected", "the models differ, and with them what the coefficient means"
+        if self.two_posteriors:
+            return self._priors(name)
+        known = self.evidence.get(name)
+        if known is None:
+            return verdict, reason
+        estimate = row[f"estimate_{self._other}"]
+        if abs(d - known.pull(estimate)) < SMALL:
+            return "expected", f"the prior moves it: {known.of_prior(estimate)}"
+        return verdict, f"{reason} ({known.of_prior(estimate)})"
+
+    def variance(self, bias: MLBias | None, name: str, row: "pd.Series[float]") -> tuple[str, str]:
+        verdict, reason = _variance_of(self.comparison, bias, name, row)
+        if verdict == "agrees" or np.isnan(row[f"estimate_{self._other}"]):
+            return verdict, reason
+        if self.models_differ:
+            return "expected", "the models differ, and with them what is left to explain"
+        if self.two_posteriors:
+            return self._priors(name)
+        known = self.evidence.get(name)
+        if known is None:
+            return verdict, reason
+        if name.startswith("corr_"):
+            figure = known.of_correlation()
+        else:
+            at_zero = row[f"estimate_{self._other}"] < AT_ZERO * known.sigma
+            figure = known.of_boundary() if at_zero else known.of_skewness()
+        return verdict, f"{reason} ({figure})"
+
+    @property
+    def _other(self) -> str:
+        return self.comparison.names[1 - self.comparison.reference]
+
+    def _priors(self, name: str) -> tuple[str, str]:
+        """Two posteriors that differ."""
+        priors = [r.spec.priors.get(name) if r.spec is not None else None for r in (self.theirs, self.mine)]
+        every = [dict(r.spec.priors) if r.spec is not None else {} for r in (self.theirs, self.mine)]
+        if priors[0] != priors[1]:
+            return "expected", f"its priors differ: {priors[0]} and {priors[1]}"
+        if every[0] != every[1]:
+            return "expected", "priors of other parameters differ"
+        return (
+            "suspicious",
+            "two posteriors under the same priors differ: look at convergence and effective draws",
+        )
 
 
 def _ml_bias(comparison: "Comparison") -> MLBias | None:
@@ -93,7 +179,7 @@ def _variance(kind: str, d: float, other: float, draws: bool, sigma: float) -> t
         return "expected", "one of its sds is 0 or not identified, so there is no correlation"
     if np.isnan(other):
         return "expected", "not identified by the likelihood: the posterior shows the prior"
-    if kind == "sd" and other < 1e-4 * sigma and draws:
+    if kind == "sd" and other < AT_ZERO * sigma and draws:
         return "expected", "the likelihood peaks at 0, where a posterior mean can't lie"
     if kind == "corr" and abs(other) > 1 - 1e-6 and draws:
         return "expected", "a correlation of ±1 (singular fit), where a posterior mean can't lie"
@@ -132,11 +218,8 @@ def _effects(comparison: "Comparison", table: pd.DataFrame) -> tuple[float, str,
 
 def overall(comparison: "Comparison") -> str:
     """One or two sentences."""
-    troubled = [
-        f"{name} ({'not converged' if not r.diagnostics.converged else 'divergent transitions'})"
-        for name, r in zip(comparison.names, comparison.results, strict=True)
-        if not r.diagnostics.converged or (r.diagnostics.divergences or 0) > 0
-    ]
+    troubles = [_trouble(r) for r in comparison.results]
+    troubled = [f"{name} ({what})" for name, what in zip(comparison.names, troubles, strict=True) if what]
     if troubled:
         return f"Mend first, compare later: {' and '.join(troubled)}."
     table = comparison.agreement
@@ -145,10 +228,23 @@ def overall(comparison: "Comparison") -> str:
     singular = [
         name for name, r in zip(comparison.names, comparison.results, strict=True) if r.diagnostics.singular
     ]
-    words = f"Suspicious: {listed(bad)}. " if bad else "The two fits agree. "
+    fits = "two fits" if len(comparison.results) == 2 else "fits"
+    words = f"Suspicious: {listed(list(dict.fromkeys(bad)))}. " if bad else f"The {fits} agree. "
     if expected and not bad:
         plural = "s" if expected > 1 else ""
-        words = f"The two fits agree, with {expected} expected difference{plural}. "
+        words = f"The {fits} agree, with {expected} expected difference{plural}. "
     if singular:
         words += f"The {' and '.join(singular)} fit is singular: trust its sds and correlations least."
     return words.strip()
+
+
+def _trouble(result: MixedModelResult) -> str:
+    """Why a fit is no good for a comparison; empty if it is."""
+    report = result.diagnostics
+    if not report.converged:
+        return "not converged"
+    if (report.divergences or 0) > 0:
+        return "divergent transitions"
+    if report.ess_bulk_min is not None and report.ess_bulk_min < FEW_DRAWS:
+        return f"{report.ess_bulk_min:.0f} effective draws"
+    return ""

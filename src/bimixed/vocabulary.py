@@ -145,22 +145,23 @@ def refuse_foreign_refit(where: str, known: str, unknown: Mapping[str, Any]) -> 
         raise ArgumentError(_advice(name, value, _REFIT, (known,), where))
 
 
-def refuse_foreign_compare(
-    first: Any, second: Any, more: tuple[Any, ...], unknown: Mapping[str, Any]
-) -> None:
-    """Explain a comparison of anything but two results, one after the other."""
+def refuse_foreign_compare(results: tuple[Any, ...], unknown: Mapping[str, Any]) -> None:
+    """Explain a comparison of anything but results, one after the other."""
     if unknown:
         given = ", ".join(f"{name}=" for name in unknown)
         raise ArgumentError(
-            f"compare has no {given}. It takes two results, one after the other: bm.compare(a, b), or "
-            "bm.compare(a, b, names=['first', 'second'])."
+            f"compare has no {given}. It takes two results or more, one after the other: bm.compare(a, b), "
+            "or bm.compare(a, b, names=['first', 'second'])."
         )
-    if more:
-        raise ArgumentError(f"compare takes two results, not {2 + len(more)}: bm.compare(a, b).")
-    if second is None:
-        what = f"a {type(first).__name__}" if isinstance(first, list | tuple | dict) else "one"
-        what = "none" if first is None else what
-        raise ArgumentError(f"compare takes two results, one after the other, not {what}: bm.compare(a, b).")
+    if len(results) < 2:
+        kinds = [
+            f"a {type(one).__name__}" if isinstance(one, list | tuple | dict) else "one" for one in results
+        ]
+        what = kinds[0] if kinds else "none"
+        raise ArgumentError(
+            f"compare takes two results or more, one after the other, not {what}: bm.compare(a, b), or "
+            "bm.compare(*results) for a list."
+        )
 
 
 def refuse_incomplete_simulation(fixef: Any, random_cov: Any, sigma: Any, unknown: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def shrinkage(
     ax = new_axes(ax, figsize=(10, 4))
     table = comparison.shrinkage[factor.key].xs(name, level="coefficient")
     sds = comparison.ranef[factor.key].xs(name, level="coefficient")
-    first, second = comparison.names
+    first, second = comparison.names[:2]
     order = np.argsort(table[f"estimate_{first}"].to_numpy(), kind="stable")
     table, sds = table.iloc[order], sds.iloc[order]
     x = np.arange(len(table))
@@ -77,7 +77,7 @@ def shrinkage(
             label=f"{label(result)} ± sd",
             zorder=3 + i,
         )
-    _limit(ax, own, table, sds, comparison.names)
+    _limit(ax, own, table, sds, (first, second))
     if len(table) <= NAMED_LEVELS:
         ax.set_xticks(x, [str(level) for level in table.index], rotation=90)
         ax.set_xlabel(factor.key)
