@@ -112,8 +112,9 @@ def _require_shared(first: MixedModelResult, second: MixedModelResult) -> None:
     a, b = first.design, second.design
     if a.n != b.n or not np.array_equal(a.y, b.y):
         raise BimixedError(
-            f"The results are of different rows or responses ({a.n} and {b.n} rows); compare fits of the same "
-            "ones. If missing values are the reason, leave those rows out first: data.dropna(subset=[...])."
+            f"The results are of different rows or responses ({a.n} and {b.n} rows); compare fits of the "
+            "same ones. If missing values are the reason, leave those rows out first: "
+            "data.dropna(subset=[...])."
         )
     if not _parameters(a) & _parameters(b):
         raise BimixedError(
