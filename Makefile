@@ -7,7 +7,7 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench optima calibration lint types clean constraints
+.PHONY: help env demo test bench optima calibration dist lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
@@ -18,6 +18,7 @@ help:
 	@echo "make calibration  ranks of true values in simulated posteriors: docs/calibration.md, and coverage of"
 	@echo "             intervals of every kind: docs/coverage.md"
 	@echo "             (half an hour; interrupted, it goes on; a look: make calibration CALIBRATION='--page-only')"
+	@echo "make dist    wheel and sdist, each installed into an empty environment where the first example runs"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
 	@echo "make clean   remove the environments and everything that was built"
 
@@ -60,6 +61,16 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# Each archive in an environment without anything else, away from the sources.
+dist: $(STAMP)
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist .
+	for archive in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf build/empty && $(PYTHON) -m venv build/empty && \
+	  build/empty/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$archive && \
+	  (cd build && empty/bin/python ../benchmarks/first_example.py) || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
