@@ -1,10 +1,35 @@
 """Functions of results that return matplotlib axes or figures. The only folder with matplotlib."""
 
+from bimixed.plots.caterpillar import caterpillar
 from bimixed.plots.comparison import comparison_figure
+from bimixed.plots.density import density
 from bimixed.plots.forest import forest
+from bimixed.plots.influence import influence
+from bimixed.plots.means import means
+from bimixed.plots.panels import panels
 from bimixed.plots.pooling import pooling
+from bimixed.plots.posterior_predictive import posterior_predictive
 from bimixed.plots.prior import prior
 from bimixed.plots.profile import profile
+from bimixed.plots.residuals import residuals
 from bimixed.plots.shrinkage import shrinkage
+from bimixed.plots.shrinkage_2d import shrinkage_2d
+from bimixed.plots.variances import variances
 
-__all__ = ["comparison_figure", "forest", "pooling", "prior", "profile", "shrinkage"]
+__all__ = [
+    "caterpillar",
+    "comparison_figure",
+    "density",
+    "forest",
+    "influence",
+    "means",
+    "panels",
+    "pooling",
+    "posterior_predictive",
+    "prior",
+    "profile",
+    "residuals",
+    "shrinkage",
+    "shrinkage_2d",
+    "variances",
+]

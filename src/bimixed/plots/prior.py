@@ -26,7 +26,7 @@ WIDTH = 90
 LARGEST = 5_000_000
 """Numbers of the prior predictive distribution, fewest and most draws of it."""
 DRAWS = (20, 500)
-DEFAULT, REML, GIVEN, IMPLIED = COLOURS
+DEFAULT, REML, GIVEN, IMPLIED = COLOURS[:4]
 OBSERVED = "#555555"
 
 

@@ -1,35 +1,34 @@
 """Shrinkage: each level's own estimate and where partial pooling moves it."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, MARKERS, OWN, label, new_axes, tidy_axes
-
-if TYPE_CHECKING:
-    from bimixed.compare import Comparison
+from bimixed.compare import own_estimates
+from bimixed.covariance import Array
+from bimixed.design import RandomFactor
+from bimixed.plots.style import COLOURS, NOTE, OWN, head, look, new_axes, tidy_axes, unit
+from bimixed.plots.taken import coefficient_of, factor_of, results_of
+from bimixed.results import MixedModelResult
 
 NAMED_LEVELS = 45
 """Up to this many levels are named on the axis."""
+BARS = 120
+"""Up to this many have bars."""
 
 
-def shrinkage(
-    comparison: "Comparison",
-    group: str | None = None,
-    coefficient: str | None = None,
-    ax: Any = None,
-) -> Any:
+def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = None, ax: Any = None) -> Any:
     """Draw the shrinkage of one coefficient over the levels of a group.
 
     Levels stand side by side, ordered by the first result. A hollow grey circle, its area
-    proportional to the level's rows, is the level's own least-squares estimate (absent where its rows
-    can't determine one); a line leads from it to the partially pooled estimates, with bars of one
-    conditional or posterior sd. 0 is the population.
+    proportional to the level's rows, is the level's own least-squares estimate by the first result's fixed
+    effects (absent where its rows can't determine one); arrows lead from it to the partially pooled
+    estimates, with bars of one conditional or posterior sd up to 120 levels. 0 is the population.
 
     Parameters
     ----------
-    comparison : Comparison
+    fits : MixedModelResult, list, dict or Comparison
     group : str, optional
         Default: the first group.
     coefficient : str, optional
@@ -45,61 +44,91 @@ def shrinkage(
     DataError
         If there is no such group or coefficient.
     """
-    design = comparison.results[0].design
-    factor = design.factor(group) if group is not None else design.factors[0]
-    name = coefficient if coefficient is not None else factor.names[0]
-    if name not in factor.names:
-        raise DataError(
-            f"Group {factor.key!r} has no coefficient {name!r}; it has {', '.join(factor.names)}."
-        )
+    results = results_of(fits)
+    factor = factor_of(results, group, "shrinkage")
+    name = coefficient_of(factor, coefficient)
+    first = next(iter(results.values()))
     ax = new_axes(ax, figsize=(10, 4))
-    table = comparison.shrinkage[factor.key].xs(name, level="coefficient")
-    sds = comparison.ranef[factor.key].xs(name, level="coefficient")
-    first, second = comparison.names[:2]
-    order = np.argsort(table[f"estimate_{first}"].to_numpy(), kind="stable")
-    table, sds = table.iloc[order], sds.iloc[order]
-    x = np.arange(len(table))
-    own = table[f"own_{first}"].to_numpy()
+    own = own_estimates(first, factor)[:, factor.names.index(name)]
+    pooled, sds = effects(results, factor, name)
+    order = np.lexsort((own, pooled[0]))
+    own, pooled, sds = own[order], pooled[:, order], sds[:, order]
+    x = np.arange(len(own))
+    many = len(own) > BARS
     ax.axhline(0.0, color="black", linewidth=0.8, zorder=0)
-    ax.vlines(x, own, table[f"estimate_{first}"], color=OWN, linewidth=0.6, zorder=1)
-    sizes = 10 + 90 * table["rows"].to_numpy() / table["rows"].max()
-    ax.scatter(x, own, s=sizes, facecolors="none", edgecolors=OWN, zorder=2, label="own (no pooling)")
-    width = 0.18 if len(table) <= 2 * NAMED_LEVELS else 0.0
-    for i, result in enumerate((first, second)):
+    rows = factor.level_counts()[order]
+    sizes = (4 if many else 10) + (20 if many else 90) * rows / rows.max()
+    if np.isfinite(own).any():
+        ax.scatter(x, own, s=sizes, facecolors="none", edgecolors=OWN, zorder=2, label="own (no pooling)")
+    width = 0.36 / len(results) if len(own) <= 2 * NAMED_LEVELS and len(results) > 1 else 0.0
+    for i, result in enumerate(results):
+        at = x + (i - 0.5 * (len(results) - 1)) * 2 * width
+        arrows(ax, (x, own), (at, pooled[i]), COLOURS[i % len(COLOURS)], many)
         ax.errorbar(
-            x + (i - 0.5) * 2 * width,
-            table[f"estimate_{result}"],
-            yerr=sds[f"std_error_{result}"].fillna(0.0),
-            fmt=MARKERS[i],
-            markersize=4 if len(table) > NAMED_LEVELS else 5,
+            at,
+            pooled[i],
+            yerr=None if many else np.nan_to_num(sds[i]),
+            linestyle="none",
+            markersize=2.5 if many else 4 if len(own) > NAMED_LEVELS else 5,
             linewidth=1.0,
-            color=COLOURS[i],
-            label=f"{label(result)} ± sd",
-            zorder=3 + i,
+            label=result if many else f"{result} ± sd",
+            zorder=4 + i,
+            **look(i),
         )
-    _limit(ax, own, table, sds, (first, second))
-    if len(table) <= NAMED_LEVELS:
-        ax.set_xticks(x, [str(level) for level in table.index], rotation=90)
+    _limit(ax, own, pooled, 0.0 if many else np.nan_to_num(sds))
+    if len(own) <= NAMED_LEVELS:
+        ax.set_xticks(x, [str(level) for level in factor.levels[order]], rotation=90)
         ax.set_xlabel(factor.key)
     else:
         ax.set_xticks([])
-        ax.set_xlabel(f"{len(table)} levels of {factor.key}, ordered by {label(first)}")
-    ax.set_xlim(-1, len(table))
-    ax.set_ylabel(f"deviation of {name}\nfrom the population")
-    missing = int(np.isnan(own).sum())
-    note = f" ({missing} levels have no own estimate)" if missing else ""
-    ax.set_title(f"Shrinkage of {name} by {factor.key}{note}", loc="left", fontsize="medium")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize="small", borderpad=0)
+        ax.set_xlabel(f"{len(own)} levels of {factor.key}, ordered by {next(iter(results))}")
+    ax.set_xlim(-1, len(own))
+    ax.set_ylabel(deviation(first, name))
+    head(ax, f"Shrinkage of {name} by {factor.key}{_missing(own)}")
     tidy_axes(ax)
     return ax
 
 
-def _limit(ax: Any, own: Any, table: Any, sds: Any, names: tuple[str, str]) -> None:
+def deviation(fit: MixedModelResult, name: str) -> str:
+    """Label of an axis of a coefficient's deviations."""
+    return f"deviation of {name} from the\npopulation ({unit(fit.design.formula.response, name)})"
+
+
+def effects(results: Mapping[str, MixedModelResult], factor: RandomFactor, name: str) -> tuple[Array, Array]:
+    """Random effects of one coefficient and their sds, (results, L) each."""
+    estimates, sds = [], []
+    for fit in results.values():
+        k = fit.design.factor(factor.key).names.index(coefficient_of(fit.design.factor(factor.key), name))
+        estimates.append(fit.estimates.ranef[factor.key][:, k])
+        sds.append(fit.estimates.ranef_sd[factor.key][:, k])
+    return np.array(estimates), np.array(sds)
+
+
+def arrows(
+    ax: Any, tails: tuple[Array, Array], heads: tuple[Array, Array], colour: str, many: bool, **more: Any
+) -> None:
+    """Arrows in the units of the data, from points that are known."""
+    known = np.isfinite(tails[0]) & np.isfinite(tails[1])
+    (x, y), (to_x, to_y) = ([part[known] for part in pair] for pair in (tails, heads))
+    if len(x):
+        width = 0.0006 if many else 0.0012
+        ax.quiver(
+            x, y, to_x - x, to_y - y, angles="xy", scale_units="xy", scale=1.0, color=colour,
+            alpha=0.35 if many else 0.6, width=width, headwidth=7, headlength=9, headaxislength=8,
+            minlength=0.0, minshaft=1.0, zorder=1, **more,
+        )  # fmt: skip
+
+
+def _missing(own: Array) -> str:
+    missing = int(np.isnan(own).sum())
+    if missing == len(own):
+        return "\nno level's rows determine an estimate of its own"
+    return f"\n{missing} of {len(own)} levels have no estimate of their own" if missing else ""
+
+
+def _limit(ax: Any, own: Array, pooled: Array, sds: Any) -> None:
     """Keep the pooled estimates readable where single own estimates lie far out, and say so."""
-    pooled = np.concatenate(
-        [np.abs(table[f"estimate_{n}"]) + sds[f"std_error_{n}"].fillna(0.0) for n in names]
-    )
-    reach = max(float(pooled.max()), 1e-12)
+    reach = max(float((np.abs(pooled) + sds).max()), 1e-12)
     known = np.abs(own[~np.isnan(own)])
     limit = max(1.3 * reach, float(np.quantile(known, 0.9)) * 1.2 if len(known) else 0.0)
     beyond = int((known > limit).sum())
@@ -113,5 +142,5 @@ def _limit(ax: Any, own: Any, table: Any, sds: Any, names: tuple[str, str]) -> N
             xycoords="axes fraction",
             ha="right",
             fontsize="small",
-            color="#555555",
+            color=NOTE,
         )

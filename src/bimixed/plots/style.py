@@ -4,9 +4,13 @@ from typing import Any
 
 # Okabe and Ito's palette, told apart with every kind of colour blindness
 OWN = "#999999"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-MARKERS = ("o", "D", "s", "^")
+NOTE = "#555555"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "D", "s", "^", "v", "P", "X")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 NAMES = {"reml": "REML", "ml": "ML", "nuts": "NUTS", "importance": "importance"}
+ENTRY, LETTER, ROW = 0.45, 0.075, 14.0
+"""Width of a legend's entry without text and of a letter, in inches, and height of a row, in points."""
 
 
 def new_axes(ax: Any, **kwargs: Any) -> Any:
@@ -18,6 +22,19 @@ def new_axes(ax: Any, **kwargs: Any) -> Any:
     return plt.figure(layout="constrained", **kwargs).subplots()
 
 
+def new_grid(panels: int, wide: int, size: tuple[float, float], **kwargs: Any) -> Any:
+    """Axes of a new figure, (rows, wide), of which the first ``panels`` are visible."""
+    import matplotlib.pyplot as plt
+
+    wide = min(wide, panels)
+    tall = -(-panels // wide)
+    figsize = (size[0] * wide, size[1] * tall)
+    axes = plt.subplots(tall, wide, figsize=figsize, layout="constrained", squeeze=False, **kwargs)[1]
+    for ax in axes.flat[panels:]:
+        ax.set_visible(False)
+    return axes
+
+
 def tidy_axes(ax: Any) -> None:
     """Remove what carries no information."""
     ax.spines[["top", "right"]].set_visible(False)
@@ -26,3 +43,70 @@ def tidy_axes(ax: Any) -> None:
 def label(name: str) -> str:
     """How a result is called in legends."""
     return NAMES.get(name, name)
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour and marker of the i-th result."""
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def unit(response: str, coefficient: str) -> str:
+    """Unit of a coefficient, that of the response being its name."""
+    of_response = coefficient == "Intercept" or "[" in coefficient
+    return response if of_response else f"{response} per {coefficient}"
+
+
+def head(ax: Any, title: str, legend: bool = True) -> None:
+    """A title at the left, and between it and the axes the legend, in as many rows as it takes."""
+    ax.set_title(title, loc="left", fontsize="medium")
+    handles, labels = ax.get_legend_handles_labels()
+    if not legend or not handles:
+        return
+    wide = ax.get_window_extent().width / ax.figure.dpi
+    columns = max(1, int(wide // (ENTRY + LETTER * max(map(len, labels)))))
+    columns = min(columns, len(labels))
+    rows = -(-len(labels) // columns)
+    ax.legend(
+        handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False,
+        fontsize="small", borderaxespad=0.0, borderpad=0.2, columnspacing=1.5, handlelength=1.6,
+    )  # fmt: skip
+    ax.set_title(title, loc="left", fontsize="medium", pad=6.0 + ROW * rows)
+
+
+def figure_legend(figure: Any, handles: list[Any]) -> None:
+    """A legend for all panels below them, in a figure of constrained layout."""
+    columns = min(len(handles), max(1, int(figure.get_size_inches()[0] / 2.2)))
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize="small")
+
+
+def name_points(ax: Any, points: Any, names: list[str], at_most: int = 8) -> None:
+    """Write names beside points, the first ones first, none over another.
+
+    Limits of the axes have to be final.
+    """
+    from matplotlib.transforms import Bbox
+
+    figure = ax.figure
+    figure.draw_without_rendering()
+    taken: list[Any] = []
+    inside = ax.get_window_extent()
+    for (x, y), name in zip(points, names, strict=True):
+        for dx, dy, ha, va in _PLACES:
+            text = ax.annotate(
+                name, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize="x-small",
+                color=NOTE, zorder=9,
+            )  # fmt: skip
+            box = text.get_window_extent()
+            own = Bbox.from_extents(box.x0 - 2, box.y0 - 1, box.x1 + 2, box.y1 + 1)
+            within = inside.contains(own.x0, own.y0) and inside.contains(own.x1, own.y1)
+            if within and not any(own.overlaps(other) for other in taken):
+                taken.append(own)
+                break
+            text.remove()
+        if len(taken) == at_most:
+            return
+
+
+_PLACES = (
+    (5, 3, "left", "bottom"), (-5, 3, "right", "bottom"), (5, -3, "left", "top"), (-5, -3, "right", "top")
+)  # fmt: skip

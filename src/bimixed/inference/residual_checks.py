@@ -1,0 +1,90 @@
+"""What pictures of residuals and random effects show: normal scores with bands, and means along a line."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bimixed.covariance import Array
+from bimixed.inference.random_effects import covariances
+from bimixed.results import MixedModelResult
+
+BAND = 0.95
+"""Level of the bands of normal scores."""
+
+
+@dataclass(frozen=True)
+class NormalScores:
+    """Ordered values beside the quantiles that normal ones would have, (m,) each.
+
+    Attributes
+    ----------
+    order : int array
+        Places of the values, from the least on.
+    theoretical, sample : arrays
+        Quantiles of the standard normal distribution, and the values.
+    lower, upper : arrays
+        95 % limits of each order statistic of m independent standard normal values, by themselves.
+    """
+
+    order: Array
+    theoretical: Array
+    sample: Array
+    lower: Array
+    upper: Array
+
+
+def normal_scores(values: Array) -> NormalScores:
+    """Normal scores at (i − 3/8)/(m + 1/4) (Blom 1958); order statistics of uniforms are Beta(i, m + 1 − i)."""
+    from scipy.special import betaincinv, ndtri
+
+    m = len(values)
+    order = np.argsort(values, kind="stable")
+    i = np.arange(1, m + 1)
+    tail = 0.5 * (1.0 - BAND)
+    return NormalScores(
+        order=order,
+        theoretical=ndtri((i - 0.375) / (m + 0.25)),
+        sample=values[order],
+        lower=ndtri(betaincinv(i, m + 1 - i, tail)),
+        upper=ndtri(betaincinv(i, m + 1 - i, 1.0 - tail)),
+    )
+
+
+def standardized_residuals(fit: MixedModelResult) -> Array:
+    """Residuals given the random effects over their sd, √w e/σ (n,)."""
+    root = 1.0 if fit.design.weights is None else np.sqrt(fit.design.weights)
+    return np.asarray(root * fit.resid.to_numpy() / fit.sigma)
+
+
+def standardized_effects(fit: MixedModelResult, group: str) -> Array:
+    """Estimated random effects over the sds that they would have as estimates, (L, K).
+
+    Var(b̂) = Σ − Var(b | y), given the fixed effects and the variances: shrunken effects vary less than
+    effects do, those of levels with few rows least. NaN where a level's estimate can't vary.
+    """
+    key = fit.design.factor(group).key
+    given = np.einsum("lkk->lk", covariances(fit, group, True))
+    total = np.diag(fit.estimates.random_cov[key])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.where(total - given > 1e-9 * total, total - given, np.nan)
+    return np.asarray(fit.estimates.ranef[key] / np.sqrt(variance))
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of y in bins of x with equally many rows, and their standard errors."""
+
+    x: Array
+    y: Array
+    std_error: Array
+
+
+def binned_means(x: Array, y: Array, bins: int = 20) -> Means:
+    """Means of y in at most ``bins`` bins of x of about equally many rows, at least 5 in each."""
+    order = np.argsort(x, kind="stable")
+    parts = np.array_split(order, max(1, min(bins, len(x) // 5)))
+    return Means(
+        x=np.array([x[p].mean() for p in parts]),
+        y=np.array([y[p].mean() for p in parts]),
+        std_error=np.array([y[p].std(ddof=min(1, len(p) - 1)) / np.sqrt(len(p)) for p in parts]),
+    )
