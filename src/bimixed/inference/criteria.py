@@ -107,6 +107,29 @@ class Criteria:
         scaled = np.concatenate(parts) / np.sqrt(problem.cp.weight_scale)
         return [float(f"{value:.6g}") for value in scaled]
 
+    def values(self, name: str, criterion: Constrained, q: Array) -> dict[str, float]:
+        """Every parameter at a point of the profile of one; nothing where it can't be computed.
+
+        Correlations with an sd of 0 are NaN.
+        """
+        here, rest = self._optimum(self.used(name).lower()), criterion.rest(q)
+        if rest is None:
+            return {}
+        sigma2, gamma = rest
+        cp = here.refitter.problem.cp
+        beta = cp.basis.beta_ols + cp.basis.linear(gamma)
+        found = {here.design.names[j]: float(b) for j, b in zip(here.design.narrow, beta, strict=True)}
+        factors = here.refitter.setup.coordinates.factors(relative_factors(cp, criterion.theta(q)))
+        for known, (place, meant) in self._random():
+            T = factors[place]
+            cov = sigma2 * (T @ T.T)[np.ix_(meant, meant)]
+            sds = np.sqrt(np.diag(cov))
+            if len(meant) == 1:
+                found[known] = float(sds[0])
+            else:
+                found[known] = float(cov[0, 1] / sds.prod()) if sds.min() > 0.0 else np.nan
+        return found | {"sigma": float(np.sqrt(sigma2 * cp.weight_scale))}
+
     def _random(self) -> list[tuple[str, tuple[int, tuple[int, ...]]]]:
         """Names of sds and correlations, and which coefficients of which factor they are about."""
         found: list[tuple[str, tuple[int, tuple[int, ...]]]] = []

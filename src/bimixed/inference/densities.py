@@ -4,7 +4,7 @@ For likelihood fits these are confidence densities: the derivative of the confid
 is below a value, so that the area between two limits is the level of that interval (Schweder and Hjort 2002).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,17 +32,14 @@ class Density:
     Attributes
     ----------
     value, density : (m,) arrays
-        Values in ascending order; the area is 1 less the mass.
-    mass : float
-        Probability at ``place``, a bound of the parameter: an sd of 0, or a correlation of ±1.
-    place : float
-        NaN without such a mass.
+        Values in ascending order; the area is 1 less the masses.
+    masses : dict
+        Probability at bounds of the parameter, by their place: an sd of 0, a correlation of ±1.
     """
 
     value: Array
     density: Array
-    mass: float = 0.0
-    place: float = float("nan")
+    masses: dict[float, float] = field(default_factory=dict)
 
 
 def bounds_of(name: str) -> tuple[float, float]:
@@ -56,16 +53,13 @@ def smoothed(draws: Array, bounds: tuple[float, float] = (-np.inf, np.inf)) -> D
     """A kernel density of draws, normal kernels reflected at the bounds.
 
     Bandwidth 0.9 min(sd, IQR/1.349) n^(−1/5) (Silverman 1986, 3.31); draws are counted on a fine grid first.
-    Draws on a bound are its mass.
+    Draws on a bound are a mass.
     """
     draws = draws[np.isfinite(draws)]
     inside = draws[(draws > bounds[0]) & (draws < bounds[1])]
-    mass = 1.0 - len(inside) / len(draws) if len(draws) else 0.0
-    place = float("nan")
-    if mass > 0.0:
-        place = next(b for b in bounds if np.isfinite(b) and (draws == b).any())
+    masses = {b: float(np.mean(draws == b)) for b in bounds if (draws == b).any()}
     if len(inside) < 2 or np.ptp(inside) == 0.0:
-        return Density(np.zeros(0), np.zeros(0), mass, place)
+        return Density(np.zeros(0), np.zeros(0), masses)
     low, high = np.quantile(inside, [0.25, 0.75])
     spread = min(float(inside.std(ddof=1)), (high - low) / 1.349) or float(inside.std(ddof=1))
     width = 0.9 * spread * len(inside) ** -0.2
@@ -81,8 +75,7 @@ def smoothed(draws: Array, bounds: tuple[float, float] = (-np.inf, np.inf)) -> D
         height[:half] += spread_out[:half][::-1]
     if right == bounds[1]:
         height[CELLS - half :] += spread_out[half + CELLS :][::-1]
-    density = (1.0 - mass) * height / (len(inside) * step)
-    return Density(0.5 * (edges[:-1] + edges[1:]), density, mass, place)
+    return Density(0.5 * (edges[:-1] + edges[1:]), height / (len(draws) * step), masses)
 
 
 def wald(fit: MixedModelResult, name: str) -> Density | None:
@@ -130,23 +123,29 @@ def _student(t: Array, df: float) -> Array:
 def profiled(profile: Profile, name: str) -> Density | None:
     """φ(ζ) dζ/dvalue: the area between two values is Φ(ζ) of one less that of the other.
 
-    What is left where the profile ends at a bound is its mass. None for a parameter without a profile.
+    What is left where the profile ends at a bound is a mass. None for a parameter without a profile.
     """
+    from scipy.interpolate import PchipInterpolator
+
     if name not in profile.curves:
         return None
     curve = profile.curves[name]
-    value, zeta = profile.line(name)
-    kept = np.append(np.diff(value) > 0.0, True)
-    value, zeta = value[kept], zeta[kept]
+    value, zeta = rising(*profile.line(name))
     if len(value) < 3:
         return None
-    density = np.exp(-0.5 * zeta**2) / np.sqrt(2.0 * np.pi) * np.gradient(zeta, value)
-    mass, place = 0.0, float("nan")
-    for branch in (curve.lower, curve.upper):
-        if branch.end == "bound":
-            mass += 0.5 * (1.0 - coverage(branch.points[-1].zeta))
-            place = curve.criterion.value(branch.points[-1].c)
-    return Density(value, density.clip(min=0.0), float(mass), place)
+    line = PchipInterpolator(value, zeta)
+    value = np.linspace(value[0], value[-1], POINTS)
+    density = np.exp(-0.5 * line(value) ** 2) / np.sqrt(2.0 * np.pi) * line(value, 1)
+    ends = [branch.points[-1] for branch in (curve.lower, curve.upper) if branch.end == "bound"]
+    masses = {curve.criterion.value(p.c): 0.5 * (1.0 - coverage(p.zeta)) for p in ends}
+    return Density(value, density.clip(min=0.0), masses)
+
+
+def rising(value: Array, zeta: Array) -> tuple[Array, Array]:
+    """Points of a line of which each is beyond those before by more than rounding."""
+    so_far = np.maximum.accumulate(value)
+    kept = np.append(True, value[1:] > so_far[:-1] + 1e-9 * np.ptp(value))
+    return value[kept], zeta[kept]
 
 
 def bootstrapped(bootstrap: Bootstrap, name: str) -> Density | None:
@@ -161,7 +160,7 @@ def bootstrapped(bootstrap: Bootstrap, name: str) -> Density | None:
     elif upper == 1.0:
         values = np.where(np.abs(values) > 1.0 - 1e-6, np.sign(values), values)
     found = smoothed(values, (lower, upper))
-    return found if len(found.value) or found.mass else None
+    return found if len(found.value) or found.masses else None
 
 
 def posterior(fit: MixedModelResult, name: str) -> Density:

@@ -44,6 +44,8 @@ class Profile:
         The profile of each parameter that has one.
     notes : tuple of str
         What has no profile and why; where limits are bounds.
+    criteria : Criteria
+        What was profiled.
     """
 
     formula: str
@@ -52,6 +54,7 @@ class Profile:
     criterion: pd.Series
     curves: Mapping[str, Curve]
     notes: tuple[str, ...]
+    criteria: Criteria = field(repr=False, compare=False)
     _known: dict[float, pd.DataFrame] = field(default_factory=dict, compare=False)
 
     @property
@@ -238,6 +241,7 @@ def profiled(
         criterion=pd.Series([criteria.used(name) for name in names], index, name="criterion"),
         curves=curves,
         notes=tuple(notes),
+        criteria=criteria,
     )
 
 

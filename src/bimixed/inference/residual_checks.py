@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.inference.random_effects import covariances
@@ -18,7 +19,7 @@ class NormalScores:
 
     Attributes
     ----------
-    order : int array
+    order : (m,) int array
         Places of the values, from the least on.
     theoretical, sample : arrays
         Quantiles of the standard normal distribution, and the values.
@@ -26,7 +27,7 @@ class NormalScores:
         95 % limits of each order statistic of m independent standard normal values, by themselves.
     """
 
-    order: Array
+    order: NDArray[np.intp]
     theoretical: Array
     sample: Array
     lower: Array
@@ -34,7 +35,10 @@ class NormalScores:
 
 
 def normal_scores(values: Array) -> NormalScores:
-    """Normal scores at (i − 3/8)/(m + 1/4) (Blom 1958); order statistics of uniforms are Beta(i, m + 1 − i)."""
+    """Normal scores at (i − 3/8)/(m + 1/4) (Blom 1958).
+
+    Order statistics of uniform values are Beta(i, m + 1 − i).
+    """
     from scipy.special import betaincinv, ndtri
 
     m = len(values)
@@ -80,9 +84,10 @@ class Means:
 
 
 def binned_means(x: Array, y: Array, bins: int = 20) -> Means:
-    """Means of y in at most ``bins`` bins of x of about equally many rows, at least 5 in each."""
-    order = np.argsort(x, kind="stable")
-    parts = np.array_split(order, max(1, min(bins, len(x) // 5)))
+    """Means of y in at most ``bins`` bins of x with about equally many rows; equal x are in one bin."""
+    inner = np.linspace(0.0, 1.0, max(1, min(bins, len(x) // 5)) + 1)[1:-1]
+    places = np.searchsorted(np.unique(np.quantile(x, inner)) if len(inner) else [], x)
+    parts = [np.flatnonzero(places == place) for place in np.unique(places)]
     return Means(
         x=np.array([x[p].mean() for p in parts]),
         y=np.array([y[p].mean() for p in parts]),

@@ -65,6 +65,10 @@ class Constrained(Protocol):
         """Points that may be lower where coordinates have lost their effect."""
         ...
 
+    def rest(self, q: Array) -> tuple[float, Array] | None:
+        """σ² and fixed effects (in the orthogonal basis) at their best given q; None where not computable."""
+        ...
+
 
 @dataclass(frozen=True)
 class Block:
@@ -171,6 +175,19 @@ class Base:
         """None, in most coordinates."""
         return []
 
+    def rest(self, q: Array) -> tuple[float, Array] | None:
+        """σ² and fixed effects (in the orthogonal basis) at their best given q; None where not computable."""
+        at = self.at(self.theta(q))
+        return None if at is None else self.best(q, at)
+
+    def theta(self, q: Array) -> Array:
+        """θ, (m,), in the coordinates of the fit."""
+        raise NotImplementedError
+
+    def best(self, q: Array, at: At) -> tuple[float, Array]:
+        """σ² and fixed effects given q, where nothing but θ is held."""
+        return at.sigma2, at.gamma
+
     def at(self, theta: Array) -> At | None:
         """The criterion at θ, or None where it can't be computed."""
         found = self.problem(self.problem.coordinates(theta))
@@ -232,6 +249,9 @@ class HeldSigma(Base):
     def columns(self) -> list[Ints]:
         return self.other_columns
 
+    def best(self, q: Array, at: At) -> tuple[float, Array]:
+        return self.sigma2 * float(np.exp(2.0 * q[-1])), at.gamma
+
     def value(self, c: float) -> float:
         return float(self.unit * np.exp(c))
 
@@ -274,6 +294,13 @@ class HeldCoefficient(Base):
     def columns(self) -> list[Ints]:
         return self.other_columns
 
+    def best(self, q: Array, at: At) -> tuple[float, Array]:
+        held = hold(at, coefficient=self._held(q))
+        return held.sigma2, held.gamma
+
+    def _held(self, q: Array) -> Coefficient:
+        return Coefficient(self.direction, self.estimate - self.least_squares + q[-1] * self.unit)
+
     def value(self, c: float) -> float:
         return self.estimate + c * self.unit
 
@@ -285,8 +312,7 @@ class HeldCoefficient(Base):
         at = self.at(theta)
         if at is None:
             return failed(q)
-        shift = self.estimate - self.least_squares + q[-1] * self.unit
-        held = hold(at, coefficient=Coefficient(self.direction, shift))
+        held = hold(at, coefficient=self._held(q))
         return held.deviance, np.append(self.slopes(theta, held.H), held.coefficient * self.unit)
 
 
@@ -314,6 +340,9 @@ class HeldSd(Base):
     @property
     def columns(self) -> list[Ints]:
         return [*self.other_columns, *self.block_columns(*self._rest, 1)]
+
+    def best(self, q: Array, at: At) -> tuple[float, Array]:
+        return self.sigma2 * float(np.exp(q[-2])), at.gamma
 
     def value(self, c: float) -> float:
         return float(c * self.unit)

@@ -46,6 +46,8 @@ class Held:
         ∂D/∂log σ², 0 where σ isn't held.
     coefficient : float
         ∂D/∂β_j, 0 where none is held.
+    gamma : (p,) array
+        Fixed effects in the orthogonal basis.
     """
 
     deviance: float
@@ -53,6 +55,7 @@ class Held:
     H: list[Array]
     log_variance: float
     coefficient: float
+    gamma: Array
 
 
 def hold(at: At, sigma2: float | None = None, coefficient: Coefficient | None = None) -> Held:
@@ -78,6 +81,7 @@ def hold(at: At, sigma2: float | None = None, coefficient: Coefficient | None = 
         H=by_H,
         log_variance=0.0 if sigma2 is None else float(df - r2 / used),
         coefficient=pull / used,
+        gamma=gamma,
     )
 
 

@@ -11,6 +11,7 @@ from bimixed.plots.pooling import pooling
 from bimixed.plots.posterior_predictive import posterior_predictive
 from bimixed.plots.prior import prior
 from bimixed.plots.profile import profile
+from bimixed.plots.profile_pairs import profile_pairs
 from bimixed.plots.residuals import residuals
 from bimixed.plots.shrinkage import shrinkage
 from bimixed.plots.shrinkage_2d import shrinkage_2d
@@ -28,6 +29,7 @@ __all__ = [
     "posterior_predictive",
     "prior",
     "profile",
+    "profile_pairs",
     "residuals",
     "shrinkage",
     "shrinkage_2d",

@@ -15,8 +15,8 @@ def caterpillar(
 ) -> Any:
     """Draw the random effects of a group, ordered by the first result, with intervals.
 
-    Up to 60 levels are named. Of more, those whose interval lies on one side of 0 are drawn in colour, and the
-    others in grey.
+    Up to 60 levels are named. Of more, those whose interval lies on one side of 0 are drawn in colour, and
+    the others in grey.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def caterpillar(
     coefficient : str, optional
         Default: the group's first coefficient.
     level : float
-        Of the intervals, those of ``fit.ranef_table``: given the estimated variances for likelihood fits, equal
-        tails for draws.
+        Of the intervals, those of ``fit.ranef_table``: given the estimated variances for likelihood fits,
+        equal tails for draws.
     ax : matplotlib Axes, optional
 
     Returns
@@ -83,6 +83,7 @@ def _draw(ax: Any, y: Any, table: Any, i: int, result: str, named: bool, results
     apart = (lower > 0.0) | (upper < 0.0)
     for chosen, colour in ((~apart, OWN), (apart, COLOURS[i % len(COLOURS)])):
         colour = COLOURS[i % len(COLOURS)] if results > 1 else colour  # noqa: PLW2901
-        ax.hlines(y[chosen], lower[chosen], upper[chosen], color=colour, linewidth=0.6, alpha=0.5, zorder=1)
+        thin = min(0.7, 300.0 / len(y))
+        ax.hlines(y[chosen], lower[chosen], upper[chosen], color=colour, linewidth=thin, alpha=0.6, zorder=1)
         ax.plot(estimate[chosen], y[chosen], ".", color=colour, markersize=2.5, zorder=3)
     ax.plot([], [], label=result, linestyle="none", **look(i))

@@ -8,7 +8,7 @@ import numpy as np
 from bimixed.exceptions import DataError
 from bimixed.inference import densities
 from bimixed.inference.densities import Density
-from bimixed.plots.style import COLOURS, NOTE, STYLES, figure_legend, new_axes, new_grid, tidy_axes, unit
+from bimixed.plots.style import COLOURS, NOTE, STYLES, figure_legend, head, new_grid, tidy_axes, unit_of
 from bimixed.plots.taken import draws_of, results_of
 from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
@@ -73,9 +73,7 @@ def density(
         _panel(own, curves, name, first.design.formula.response)
     handles = _handles(results, profile, bootstrap)
     if ax is not None:
-        new_axes(ax).legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small"
-        )
+        head(ax, names[0], handles=handles)
         return ax
     if len(names) < len(_known(first)) and parameters is None:
         axes.flat[0].figure.suptitle(
@@ -108,63 +106,66 @@ def _curves(
 ) -> list[tuple[dict[str, Any], Density | None, float]]:
     """How each curve looks, the curve, and the estimate that belongs to it (NaN: none)."""
     found: list[tuple[dict[str, Any], Density | None, float]] = []
-    for i, fit in enumerate(results.values()):
+    for i, (result, fit) in enumerate(results.items()):
         if name not in _known(fit):
             continue
-        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i % len(STYLES)]}
+        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i % len(STYLES)], "name": result}
         if draws_of(fit) is not None:
             found.append((look | {"filled": True}, densities.posterior(fit, name), np.nan))
         else:
             found.append((look, densities.wald(fit, name), densities.estimates_of(fit)[name]))
     if found and profile is not None:
-        found.append(({"color": PROFILE, "linestyle": "-"}, densities.profiled(profile, name), np.nan))
+        found.append(
+            (
+                {"color": PROFILE, "linestyle": "-", "name": "profile"},
+                densities.profiled(profile, name),
+                np.nan,
+            )
+        )
     if found and bootstrap is not None:
-        found.append(({"color": BOOTSTRAP, "linestyle": "-"}, densities.bootstrapped(bootstrap, name), np.nan))
+        found.append(
+            (
+                {"color": BOOTSTRAP, "linestyle": "-", "name": "bootstrap"},
+                densities.bootstrapped(bootstrap, name),
+                np.nan,
+            )
+        )
     return found
 
 
-def _panel(ax: Any, curves: list[tuple[dict[str, Any], Density | None, float]], name: str, response: str) -> None:
+def _panel(
+    ax: Any, curves: list[tuple[dict[str, Any], Density | None, float]], name: str, response: str
+) -> None:
     tops, ends, told = [], [], []
     for look, curve, estimate in curves:
-        style = {key: value for key, value in look.items() if key != "filled"}
+        style = {key: value for key, value in look.items() if key in ("color", "linestyle")}
         if np.isfinite(estimate):
             ax.axvline(estimate, color=style["color"], linewidth=1.0)
             ends += [estimate, estimate]
         if curve is None:
             continue
-        if curve.mass > TOLD:
-            told.append((f"{curve.mass:.0%} at {curve.place:g}", style["color"]))
-            ends += [curve.place]
+        shares = {place: share for place, share in curve.masses.items() if share > TOLD}
+        ends += shares
+        if shares:
+            words = ", ".join(f"{share:.0%} at {place:g}" for place, share in shares.items())
+            told.append(f"{look['name']}: {words}")
         if len(curve.value):
             ax.plot(curve.value, curve.density, linewidth=1.4, **style)
             if look.get("filled"):
                 ax.fill_between(curve.value, curve.density, color=style["color"], alpha=0.2, linewidth=0)
-            tops.append(float(np.quantile(curve.density, 0.999)))
+            tops.append(_height(curve))
             ends += _range(curve)
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
     bounds = densities.bounds_of(name)
     ax.set_xlim(max(low - room, bounds[0] - room), min(high + room, bounds[1] + room))
     ax.set_ylim(0.0, 1.1 * _top(tops))
-    for place, (words, colour) in enumerate(told):
-        ax.annotate(
-            words, (0.98, 0.95 - 0.1 * place), xycoords="axes fraction", ha="right", va="top",
-            fontsize="x-small", color=colour,
-        )  # fmt: skip
-    kind = "correlation" if name.startswith("corr_") else unit(response, _coefficient(name))
-    ax.set_xlabel(kind, fontsize="small", color=NOTE)
+    ax.set_xlabel("\n".join([unit_of(response, name), *told]), fontsize="small", color=NOTE)
     ax.set_title(name, fontsize="small", loc="left")
     ax.locator_params(axis="x", nbins=5)
     ax.set_yticks([])
     tidy_axes(ax)
     ax.spines["left"].set_visible(False)
-
-
-def _coefficient(name: str) -> str:
-    """Whose units a parameter has: a coefficient, or the response for sigma."""
-    if name.startswith("sd_") and name.endswith("]"):
-        return name[name.index("[") + 1 : -1]
-    return "Intercept" if name == "sigma" else name
 
 
 def _range(curve: Density) -> list[float]:
@@ -174,6 +175,12 @@ def _range(curve: Density) -> list[float]:
         return [float(curve.value[0]), float(curve.value[-1])]
     inside = curve.value[(area >= 0.001 * area[-1]) & (area <= 0.999 * area[-1])]
     return [float(inside[0]), float(inside[-1])] if len(inside) else []
+
+
+def _height(curve: Density) -> float:
+    """The greatest density but for the highest hundredth of the curve's width, where it may have a spike."""
+    even = np.linspace(curve.value[0], curve.value[-1], 500)
+    return float(np.quantile(np.interp(even, curve.value, curve.density), 0.99))
 
 
 def _top(tops: list[float]) -> float:

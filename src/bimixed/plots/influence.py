@@ -44,7 +44,7 @@ def influence(fit: Any, group: Any = None, measure: str = "cooks_distance", ax: 
     result = likelihood_fit(
         one_result(fit, "influence"),
         "influence",
-        "of draws loo().pareto_k tells which rows they depend on, for instance by arviz.plot_khat(fit.loo()).",
+        "of draws loo().pareto_k tells which rows they depend on, and arviz.plot_khat(fit.loo()) draws it.",
     )
     table = result.influence(group)
     if measure not in table.columns:
@@ -65,7 +65,8 @@ def influence(fit: Any, group: Any = None, measure: str = "cooks_distance", ax: 
         head(ax, f"{words} of each row", legend=False)
         tidy_axes(ax)
         far = np.argsort(-np.abs(np.nan_to_num(y)), kind="stable")[: 2 * NAMED]
-        name_points(ax, np.column_stack([x, y])[far], [str(values.index[j]) for j in far], NAMED)
+        name_points(ax, np.column_stack([x, y])[far], [str(values.index[j]) for j in far], NAMED,
+                    np.column_stack([x, np.nan_to_num(y)]))  # fmt: skip
         return ax
     order = np.argsort(-np.abs(np.nan_to_num(values.to_numpy())), kind="stable")[:LEVELS][::-1]
     shown = values.iloc[order]

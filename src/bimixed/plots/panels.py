@@ -13,9 +13,7 @@ WIDE = 6
 POOLED = "#000000"
 
 
-def panels(
-    fits: Any, group: str | None = None, x: str | None = None, levels: Any = None, n: int = 12
-) -> Any:
+def panels(fits: Any, group: str | None = None, x: str | None = None, levels: Any = None, n: int = 12) -> Any:
     """Draw data and fitted lines of some levels of a group, a panel each.
 
     A dotted grey line is the level's own (no pooling): Xβ̂ of the first result and the least-squares deviation
@@ -69,10 +67,12 @@ def panels(
     _limits(axes, first.design.y, found, column, len(chosen))
     figure = axes.flat[0].figure
     figure.supylabel(first.design.formula.response, fontsize="medium")
-    figure.supxlabel(f"row within {factor.key}" if column is None else column.name, fontsize="medium")
     title = f"{len(chosen)} of {factor.n_levels} levels" if len(chosen) < factor.n_levels else "Levels"
-    order = ", from the fewest rows to the most" if levels is None and len(chosen) < factor.n_levels else ""
+    sizes = factor.level_counts()
+    by_rows = levels is None and len(chosen) < factor.n_levels and np.ptp(sizes) > 0
+    order = ", from the fewest rows to the most" if by_rows else ""
     figure.suptitle(f"{title} of {factor.key} (rows){order}", x=0.01, ha="left", fontsize="medium")
+    _below(axes, len(chosen), f"row within {factor.key}" if column is None else column.name)
     figure_legend(figure, _handles(found))
     return axes
 
@@ -86,8 +86,8 @@ def _panel(ax: Any, column: Column | None, rows: Any, y: Any, found: Lines, i: i
     ax.plot(x, found.own[i], color="#666666", linestyle=":", linewidth=1.8, marker=marker, zorder=4)
     for k, partial in enumerate(found.partial.values()):
         ax.plot(
-            x, partial[i], color=COLOURS[k % len(COLOURS)], linestyle=STYLES[k % len(STYLES)], linewidth=1.6,
-            marker=marker, zorder=5 + k,
+            x, partial[i], color=COLOURS[k % len(COLOURS)], linestyle=STYLES[k % len(STYLES)],
+            linewidth=2.6 if k == 0 and len(found.partial) > 1 else 1.5, marker=marker, zorder=5 + k,
         )  # fmt: skip
     if column is None:
         ax.set_xticks([])
@@ -100,6 +100,15 @@ def _panel(ax: Any, column: Column | None, rows: Any, y: Any, found: Lines, i: i
             ax.set_xticks(values)
     ax.tick_params(labelsize="small")
     tidy_axes(ax)
+
+
+def _below(axes: Any, shown: int, name: str) -> None:
+    """Ticks and the name of the column below each panel that has none beneath."""
+    wide = axes.shape[1]
+    for i, ax in enumerate(axes.flat[:shown]):
+        if i + wide >= shown:
+            ax.tick_params(labelbottom=True)
+            ax.set_xlabel(name, fontsize="small")
 
 
 def _limits(axes: Any, y: Any, found: Lines, column: Column | None, shown: int) -> None:

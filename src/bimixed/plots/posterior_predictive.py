@@ -94,9 +94,17 @@ def _counts(ax: Any, values: Any, y: Any, made: Any) -> None:
         return counts / len(own)
 
     ax.bar(places, shares(y), width=0.8 * step, color="0.8", label="observed")
-    low, middle, high = np.quantile([shares(made[:, j]) for j in range(made.shape[1])], [0.025, 0.5, 0.975], axis=0)
+    low, middle, high = np.quantile(
+        [shares(made[:, j]) for j in range(made.shape[1])], [0.025, 0.5, 0.975], axis=0
+    )
     ax.errorbar(
-        places, middle, yerr=[middle - low, high - middle], fmt="o", color=COLOURS[0], markersize=4, label="made"
+        places,
+        middle,
+        yerr=[middle - low, high - middle],
+        fmt="o",
+        color=COLOURS[0],
+        markersize=4,
+        label="made",
     )
     if len(values) > 1:
         ax.set_xticks(values)

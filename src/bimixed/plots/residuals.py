@@ -23,12 +23,12 @@ ALL_NAMES = 40.0
 
 
 def residuals(fit: Any, group: str | None = None, coefficient: str | None = None) -> Any:
-    """Draw four panels: residuals against fitted values, their normal scores, those of random effects, by group.
+    """Draw residuals against fitted values, normal scores of them and of random effects, and them by group.
 
     Residuals are given the random effects and divided by their sd, σ/√w. Orange dots are means of residuals
     in 20 bins of fitted values with two standard errors. Random effects are divided by the sd that their
-    estimates would have, which is less than that of the effects. Bands are pointwise 95 % limits of independent normal
-    values, which residuals are only nearly.
+    estimates have, which is less than that of the effects. Bands are pointwise 95 % limits of independent
+    normal values, which residuals are only nearly.
 
     Parameters
     ----------
@@ -97,7 +97,13 @@ def _scores(ax: Any, values: Any, labels: list[str] | None, what: str, units: st
         middle = np.linspace(200, len(t) - 201, POINTS - 400).round().astype(int)
         shown = np.concatenate([shown[:200], middle, shown[-200:]])
     ax.plot(
-        t[shown], found.sample[shown], MARKERS[0], color=COLOURS[0], markersize=3.5, markeredgewidth=0, zorder=3
+        t[shown],
+        found.sample[shown],
+        MARKERS[0],
+        color=COLOURS[0],
+        markersize=3.5,
+        markeredgewidth=0,
+        zorder=3,
     )
     ax.set_xlabel("normal score")
     ax.set_ylabel(f"{what} ({units})" if len(what) < 24 else f"{what}\n({units})")
@@ -108,7 +114,8 @@ def _scores(ax: Any, values: Any, labels: list[str] | None, what: str, units: st
         places = np.flatnonzero(outside)
         places = places[np.argsort(-np.abs(found.sample[places]), kind="stable")]
         points = np.column_stack([t, found.sample])[places]
-        name_points(ax, points, [labels[found.order[j]] for j in places], 5)
+        names = [labels[found.order[j]] for j in places]
+        name_points(ax, points, names, 5, np.column_stack([t, found.sample]))
 
 
 def _by_group(ax: Any, e: Any, factor: Any) -> None:

@@ -14,6 +14,8 @@ from bimixed.results import MixedModelResult
 
 NAMED_LEVELS = 45
 """Up to this many levels are named on the axis."""
+LETTERS = 60
+"""As many letters of names fit side by side."""
 BARS = 120
 """Up to this many have bars."""
 
@@ -69,7 +71,7 @@ def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = Non
             pooled[i],
             yerr=None if many else np.nan_to_num(sds[i]),
             linestyle="none",
-            markersize=2.5 if many else 4 if len(own) > NAMED_LEVELS else 5,
+            markersize=_marker_size(len(own)),
             linewidth=1.0,
             label=result if many else f"{result} ± sd",
             zorder=4 + i,
@@ -77,7 +79,8 @@ def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = Non
         )
     _limit(ax, own, pooled, 0.0 if many else np.nan_to_num(sds))
     if len(own) <= NAMED_LEVELS:
-        ax.set_xticks(x, [str(level) for level in factor.levels[order]], rotation=90)
+        names = [str(level) for level in factor.levels[order]]
+        ax.set_xticks(x, names, rotation=90 if sum(map(len, names)) > LETTERS else 0)
         ax.set_xlabel(factor.key)
     else:
         ax.set_xticks([])
@@ -104,19 +107,27 @@ def effects(results: Mapping[str, MixedModelResult], factor: RandomFactor, name:
     return np.array(estimates), np.array(sds)
 
 
-def arrows(
-    ax: Any, tails: tuple[Array, Array], heads: tuple[Array, Array], colour: str, many: bool, **more: Any
-) -> None:
-    """Arrows in the units of the data, from points that are known."""
+def arrows(ax: Any, tails: tuple[Array, Array], heads: tuple[Array, Array], colour: str, many: bool) -> None:
+    """Arrows from points that are known; of many lines without heads."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.patches import FancyArrowPatch
+
     known = np.isfinite(tails[0]) & np.isfinite(tails[1])
-    (x, y), (to_x, to_y) = ([part[known] for part in pair] for pair in (tails, heads))
-    if len(x):
-        width = 0.0006 if many else 0.0012
-        ax.quiver(
-            x, y, to_x - x, to_y - y, angles="xy", scale_units="xy", scale=1.0, color=colour,
-            alpha=0.35 if many else 0.6, width=width, headwidth=7, headlength=9, headaxislength=8,
-            minlength=0.0, minshaft=1.0, zorder=1, **more,
+    ends = np.stack([np.column_stack(tails), np.column_stack(heads)], axis=1)[known]
+    if many:
+        ax.add_collection(LineCollection(list(ends), colors=colour, linewidths=0.4, alpha=0.35, zorder=1))
+        return
+    for tail, to in ends:
+        ax.add_patch(
+            FancyArrowPatch(
+                tail, to, arrowstyle="-|>", mutation_scale=7, shrinkA=2, shrinkB=2.5, color=colour, alpha=0.6,
+                linewidth=0.7, zorder=1,
+            )
         )  # fmt: skip
+
+
+def _marker_size(levels: int) -> float:
+    return 1.2 if levels > 500 else 2.5 if levels > BARS else 4.0 if levels > NAMED_LEVELS else 5.0
 
 
 def _missing(own: Array) -> str:

@@ -7,10 +7,12 @@ import numpy as np
 
 from bimixed.compare import own_estimates
 from bimixed.covariance import Array, symmetric_root
+from bimixed.design import RandomFactor
 from bimixed.exceptions import DataError
 from bimixed.plots.shrinkage import BARS, arrows, deviation, effects
 from bimixed.plots.style import COLOURS, NOTE, OWN, STYLES, head, look, name_points, new_axes, tidy_axes
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
+from bimixed.results.tables import check_level
 
 NAMED = 8
 """Levels that are named, those farthest out."""
@@ -54,30 +56,22 @@ def shrinkage_2d(
     if group is None:
         group = next((f.key for f in first.design.factors if f.n_coefficients > 1), None)
     factor = factor_of(results, group, "shrinkage_2d")
-    if factor.n_coefficients < 2:
-        raise DataError(
-            f"Group {factor.key!r} has one coefficient, {factor.names[0]}, and this takes two; "
-            "bm.plots.shrinkage draws one."
-        )
-    pair = list(factor.names[:2] if coefficients is None else coefficients)
-    if len(pair) != 2 or pair[0] == pair[1] or isinstance(coefficients, str):
-        raise DataError(f"coefficients= takes two different ones of {', '.join(factor.names)}.")
-    pair = [coefficient_of(factor, name) for name in pair]
+    pair = _pair(factor, coefficients)
+    for level in levels:
+        check_level(level)
     ax = new_axes(ax, figsize=(7, 5.5))
     own = own_estimates(first, factor)[:, [factor.names.index(name) for name in pair]].T
     pooled = np.array([effects(results, factor, name)[0] for name in pair])
     many = factor.n_levels > BARS
-    own_points(ax, own, many)
+    _own(ax, own, many)
     for i, (result, fit) in enumerate(results.items()):
         colour = COLOURS[i % len(COLOURS)]
         here = fit.design.factor(factor.key)
         places = [here.names.index(name) for name in pair]
         cov = fit.estimates.random_cov[factor.key][np.ix_(places, places)]
         arrows(ax, (own[0], own[1]), (pooled[0, i], pooled[1, i]), colour, many)
-        ax.plot(
-            *pooled[:, i], linestyle="none", markersize=2.5 if many else 5, label=result, zorder=4 + i,
-            **look(i),
-        )  # fmt: skip
+        size = 2.0 if many else max(6.5 - 2.5 * i, 3.0)
+        ax.plot(*pooled[:, i], linestyle="none", markersize=size, label=result, zorder=4 + i, **look(i))
         for curve in ellipses(cov, levels):
             ax.plot(*curve, color=colour, linestyle=STYLES[i % len(STYLES)], linewidth=1.0, zorder=2)
     _limits(ax, own, pooled)
@@ -86,16 +80,34 @@ def shrinkage_2d(
     ax.set_xlabel(deviation(first, pair[0]).replace("\n", " "))
     ax.set_ylabel(deviation(first, pair[1]))
     shares = " and ".join(f"{level:.0%}" for level in levels)
-    head(ax, f"Shrinkage by {factor.key}; ellipses hold {shares} of the effects" if levels else
-         f"Shrinkage by {factor.key}")  # fmt: skip
+    head(ax, f"Shrinkage by {factor.key}" + (f"; ellipses hold {shares} of the effects" if shares else ""))
     tidy_axes(ax)
-    far = np.argsort(-np.abs(pooled[:, 0] / np.maximum(np.abs(pooled[:, 0]).max(axis=1), 1e-300)[:, None]).sum(
-        axis=0), kind="stable")[: 3 * NAMED]  # fmt: skip
-    name_points(ax, pooled[:, 0, far].T, [str(factor.levels[j]) for j in far], NAMED)
+    _name_far(ax, own, pooled, [str(level) for level in factor.levels])
     return ax
 
 
-def own_points(ax: Any, own: Array, many: bool) -> None:
+def _pair(factor: RandomFactor, coefficients: Sequence[str] | None) -> list[str]:
+    if factor.n_coefficients < 2:
+        raise DataError(
+            f"Group {factor.key!r} has one coefficient, {factor.names[0]}, and this takes two; "
+            "bm.plots.shrinkage draws one."
+        )
+    pair = list(factor.names[:2] if coefficients is None else coefficients)
+    if len(pair) != 2 or pair[0] == pair[1] or isinstance(coefficients, str):
+        raise DataError(f"coefficients= takes two different ones of {', '.join(factor.names)}.")
+    return [coefficient_of(factor, name) for name in pair]
+
+
+def _name_far(ax: Any, own: Array, pooled: Array, names: list[str]) -> None:
+    """Names of the levels that are farthest out, each coefficient over its largest."""
+    sizes = np.abs(pooled[:, 0])
+    scaled = sizes / np.maximum(sizes.max(axis=1, keepdims=True), 1e-300)
+    far = np.argsort(-scaled.sum(axis=0), kind="stable")[: 3 * NAMED]
+    every = np.concatenate([own[:, np.isfinite(own).all(axis=0)].T, *np.moveaxis(pooled, 0, -1)])
+    name_points(ax, pooled[:, 0, far].T, [names[j] for j in far], NAMED, every)
+
+
+def _own(ax: Any, own: Array, many: bool) -> None:
     """Levels' own estimates, (2, L)."""
     if np.isfinite(own).all(axis=0).any():
         ax.scatter(

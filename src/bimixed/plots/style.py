@@ -9,7 +9,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "D", "s", "^", "v", "P", "X")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 NAMES = {"reml": "REML", "ml": "ML", "nuts": "NUTS", "importance": "importance"}
-ENTRY, LETTER, ROW = 0.45, 0.075, 14.0
+ENTRY, LETTER, ROW = 0.45, 0.07, 14.0
 """Width of a legend's entry without text and of a letter, in inches, and height of a row, in points."""
 
 
@@ -56,15 +56,27 @@ def unit(response: str, coefficient: str) -> str:
     return response if of_response else f"{response} per {coefficient}"
 
 
-def head(ax: Any, title: str, legend: bool = True) -> None:
+def unit_of(response: str, parameter: str) -> str:
+    """Unit of a parameter named as in ``conf_int``."""
+    if parameter.startswith("corr_"):
+        return "correlation"
+    if parameter.startswith("sd_") and parameter.endswith("]"):
+        return unit(response, parameter[parameter.index("[") + 1 : -1])
+    return unit(response, "Intercept" if parameter == "sigma" else parameter)
+
+
+def head(ax: Any, title: str, legend: bool = True, handles: list[Any] | None = None) -> None:
     """A title at the left, and between it and the axes the legend, in as many rows as it takes."""
     ax.set_title(title, loc="left", fontsize="medium")
-    handles, labels = ax.get_legend_handles_labels()
+    labels: list[str] = []
+    if handles is None:
+        handles, labels = ax.get_legend_handles_labels()
+    labels = labels or [handle.get_label() for handle in handles]
     if not legend or not handles:
         return
     wide = ax.get_window_extent().width / ax.figure.dpi
-    columns = max(1, int(wide // (ENTRY + LETTER * max(map(len, labels)))))
-    columns = min(columns, len(labels))
+    widths = [ENTRY + LETTER * len(text) for text in labels]
+    columns = len(labels) if sum(widths) < wide else max(1, int(wide // max(widths)))
     rows = -(-len(labels) // columns)
     ax.legend(
         handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False,
@@ -79,15 +91,16 @@ def figure_legend(figure: Any, handles: list[Any]) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize="small")
 
 
-def name_points(ax: Any, points: Any, names: list[str], at_most: int = 8) -> None:
-    """Write names beside points, the first ones first, none over another.
+def name_points(ax: Any, points: Any, names: list[str], at_most: int, beside: Any = None) -> None:
+    """Write names beside points, the first ones first, none over another nor over a point.
 
-    Limits of the axes have to be final.
+    Limits of the axes have to be final. ``beside`` are all points, (m, 2), by default these.
     """
     from matplotlib.transforms import Bbox
 
     figure = ax.figure
     figure.draw_without_rendering()
+    every = ax.transData.transform(points if beside is None else beside)
     taken: list[Any] = []
     inside = ax.get_window_extent()
     for (x, y), name in zip(points, names, strict=True):
@@ -99,7 +112,8 @@ def name_points(ax: Any, points: Any, names: list[str], at_most: int = 8) -> Non
             box = text.get_window_extent()
             own = Bbox.from_extents(box.x0 - 2, box.y0 - 1, box.x1 + 2, box.y1 + 1)
             within = inside.contains(own.x0, own.y0) and inside.contains(own.x1, own.y1)
-            if within and not any(own.overlaps(other) for other in taken):
+            covered = ((own.min < every) & (every < own.max)).all(axis=1).any()
+            if within and not covered and not any(own.overlaps(other) for other in taken):
                 taken.append(own)
                 break
             text.remove()

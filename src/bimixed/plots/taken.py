@@ -40,9 +40,12 @@ def results_of(fits: Any) -> dict[str, MixedModelResult]:
             raise _no_result(fit)
     if not named:
         raise DataError("There is no result to draw: the list is empty.")
-    often = Counter(name for name, _ in named)
-    numbered = [f"{name} {i + 1}" if often[name] > 1 else name for i, (name, _) in enumerate(named)]
-    return {name: fit for name, (_, fit) in zip(numbered, named, strict=True)}
+    often, seen = Counter(name for name, _ in named), Counter[str]()
+    found = {}
+    for name, fit in named:
+        seen[name] += 1
+        found[f"{name} {seen[name]}" if often[name] > 1 else name] = fit
+    return found
 
 
 def one_result(fit: Any, plot: str) -> MixedModelResult:
