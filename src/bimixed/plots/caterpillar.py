@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bimixed.exceptions import DataError
+from bimixed.exceptions import UnavailableError
 from bimixed.plots.style import COLOURS, OWN, head, look, new_axes, tidy_axes, unit
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.shortening import MANY
@@ -38,6 +38,8 @@ def caterpillar(
     ------
     DataError
         If there is no such group or coefficient, or ``level`` is no probability.
+    UnavailableError
+        If the coefficient's variance isn't identified.
     """
     results = results_of(fits)
     factor = factor_of(results, group, "caterpillar")
@@ -48,8 +50,11 @@ def caterpillar(
         table = fit.ranef_table(factor.key, level)
         tables[result] = table[table["coefficient"] == name].set_index("level")
     first = next(iter(tables.values()))
-    if first["estimate"].isna().all():
-        raise DataError(f"The effects of {name!r} in {factor.key!r} are not identified; see fit.diagnostics.")
+    if first["std_error"].isna().all():
+        raise UnavailableError(
+            f"The variance of {name!r} between levels of {factor.key!r} is not identified (see "
+            "fit.diagnostics), so that nothing is known of its effects; leave it out of the model."
+        )
     order = np.argsort(first["estimate"].to_numpy(), kind="stable")
     named = len(order) <= MANY
     ax = new_axes(ax, figsize=(6.5, max(2.6, 1.2 + 0.2 * len(order) * max(1.0, 0.5 * len(results)))) if named

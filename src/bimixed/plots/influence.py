@@ -53,21 +53,28 @@ def influence(fit: Any, group: Any = None, measure: str = "cooks_distance", ax: 
     words = WORDS.get(measure, measure)
     signed = measure.startswith("dfbeta")
     if group is None:
-        ax = new_axes(ax, figsize=(8, 4))
-        x, y = np.arange(len(values)), values.to_numpy()
-        many = len(y) > 500
-        ax.vlines(x, 0.0, y, color=COLOURS[0], linewidth=0.3 if many else 0.8, alpha=0.5)
-        ax.plot(x, y, MARKERS[0], color=COLOURS[0], markersize=2 if many else 3.5, markeredgewidth=0)
-        ax.set_xlabel("row, in the order of the data")
-        ax.set_ylabel(words)
-        _room(ax.set_ylim, y, signed)
-        ax.set_xlim(-0.02 * len(y) - 1, 1.02 * len(y))
-        head(ax, f"{words} of each row", legend=False)
-        tidy_axes(ax)
-        far = np.argsort(-np.abs(np.nan_to_num(y)), kind="stable")[: 2 * NAMED]
-        name_points(ax, np.column_stack([x, y])[far], [str(values.index[j]) for j in far], NAMED,
-                    np.column_stack([x, np.nan_to_num(y)]))  # fmt: skip
-        return ax
+        return _rows(new_axes(ax, figsize=(8, 4)), values, words, signed)
+    return _levels(ax, values, words, signed)
+
+
+def _rows(ax: Any, values: Any, words: str, signed: bool) -> Any:
+    x, y = np.arange(len(values)), np.nan_to_num(values.to_numpy())
+    many = len(y) > 500
+    ax.vlines(x, 0.0, y, color=COLOURS[0], linewidth=0.3 if many else 0.8, alpha=0.5)
+    ax.plot(x, y, MARKERS[0], color=COLOURS[0], markersize=2 if many else 3.5, markeredgewidth=0)
+    ax.set_xlabel("row, in the order of the data")
+    ax.set_ylabel(words)
+    _room(ax.set_ylim, y, signed)
+    ax.set_xlim(-0.02 * len(y) - 1, 1.02 * len(y))
+    head(ax, f"{words} of each row", legend=False)
+    tidy_axes(ax)
+    points = np.column_stack([x, y])
+    far = np.argsort(-np.abs(y), kind="stable")[: 2 * NAMED]
+    name_points(ax, points[far], [str(values.index[j]) for j in far], NAMED, points)
+    return ax
+
+
+def _levels(ax: Any, values: Any, words: str, signed: bool) -> Any:
     order = np.argsort(-np.abs(np.nan_to_num(values.to_numpy())), kind="stable")[:LEVELS][::-1]
     shown = values.iloc[order]
     ax = new_axes(ax, figsize=(6.5, max(2.4, 1.1 + 0.2 * len(shown))))

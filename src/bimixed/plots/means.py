@@ -39,37 +39,21 @@ def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['Sex: Female', 'Sex: Male']
     """
-    from bimixed.inference.emmeans import MarginalMeans
-
-    if not isinstance(means, MarginalMeans):
-        raise DataError(
-            f"plots.means takes what bm.emmeans or bm.emtrends gives, not a {type(means).__name__}."
-        )
-    table, names = means.table, list(means.levels.columns)
-    if x is not None and x not in names:
-        raise DataError(f"The means have no {x!r}; x= is one of {', '.join(names) or 'none'}.")
-    if not names:
-        raise DataError(f"There is one slope only, without levels to draw it by:\n{means}")
-    x = names[0] if x is None else x
-    others = [name for name in names if name != x]
+    x = _along(means, x)
+    table = means.table
+    others = [name for name in means.levels.columns if name != x]
     places, labels = _places(table[x])
     ax = new_axes(ax, figsize=(max(4.5, min(10.0, 1.2 * len(set(places)))), 4))
     groups = [(None, table.index)] if not others else list(table.groupby(others, sort=False).groups.items())
-    apart = 0.06 * (np.diff(np.unique(places)).min() if len(set(places)) > 1 else 1.0)
-    apart = min(apart, 0.5 * apart / 0.06 / max(1, len(groups)))
+    between = float(np.diff(np.unique(places)).min()) if len(set(places)) > 1 else 1.0
+    apart = min(0.06, 0.5 / len(groups)) * between
     for i, (key, rows) in enumerate(groups):
-        own = table.loc[rows]
         at = places[table.index.get_indexer(rows)]
         order = np.argsort(at)
-        at, own = at[order] + (i - 0.5 * (len(groups) - 1)) * apart, own.iloc[order]
-        key = key if isinstance(key, tuple) else (key,)  # noqa: PLW2901
-        name = None if not others else ", ".join(f"{o}: {k}" for o, k in zip(others, key, strict=True))
-        if others or labels is None:
-            ax.plot(at, own["estimate"], color=COLOURS[i % len(COLOURS)], linestyle=STYLES[i % len(STYLES)],
-                    linewidth=1.2)  # fmt: skip
-        error = [own["estimate"] - own["lower"], own["upper"] - own["estimate"]]
-        ax.errorbar(at, own["estimate"], yerr=np.nan_to_num(error), linestyle="none", markersize=6, capsize=3,
-                    label=name, **look(i))  # fmt: skip
+        shift = (i - 0.5 * (len(groups) - 1)) * apart
+        values = key if isinstance(key, tuple) else (key,)
+        name = ", ".join(f"{o}: {k}" for o, k in zip(others, values, strict=True)) if others else None
+        _line(ax, at[order] + shift, table.loc[rows].iloc[order], i, name, bool(others) or labels is None)
     if labels is not None:
         turned = sum(map(len, labels)) > 12 * ax.get_window_extent().width / ax.figure.dpi
         ax.set_xticks(range(len(labels)), labels, rotation=90 if turned else 0)
@@ -78,14 +62,38 @@ def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
         ax.set_xticks(np.unique(places))
     ax.set_xlabel(x)
     of = means.response or "the response"
-    what = f"mean of {of}" if means.what == "mean" else f"slope ({of} per {means.what})"
-    ax.set_ylabel(what)
+    ax.set_ylabel(f"mean of {of}" if means.what == "mean" else f"slope ({of} per {means.what})")
     title = "Marginal means" if means.what == "mean" else f"Slopes of {means.what}"
     missing = int(table["estimate"].isna().sum())
     note = f"\n{missing} can't be estimated: cells without rows" if missing else ""
     head(ax, f"{title}, {means.level:.0%} intervals{note}")
     tidy_axes(ax)
     return ax
+
+
+def _along(means: "MarginalMeans", x: str | None) -> str:
+    from bimixed.inference.emmeans import MarginalMeans
+
+    if not isinstance(means, MarginalMeans):
+        raise DataError(
+            f"plots.means takes what bm.emmeans or bm.emtrends gives, not a {type(means).__name__}."
+        )
+    names = list(means.levels.columns)
+    if x is not None and x not in names:
+        raise DataError(f"The means have no {x!r}; x= is one of {', '.join(names) or 'none'}.")
+    if not names:
+        raise DataError(f"There is one slope only, without levels to draw it by:\n{means}")
+    return names[0] if x is None else x
+
+
+def _line(ax: Any, at: Any, own: Any, i: int, name: str | None, joined: bool) -> None:
+    if joined:
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i % len(STYLES)]}
+        ax.plot(at, own["estimate"], linewidth=1.2, **style)
+    error = np.nan_to_num([own["estimate"] - own["lower"], own["upper"] - own["estimate"]])
+    ax.errorbar(
+        at, own["estimate"], yerr=error, linestyle="none", markersize=6, capsize=3, label=name, **look(i)
+    )
 
 
 def _places(values: Any) -> tuple[Any, list[str] | None]:

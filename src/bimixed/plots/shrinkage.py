@@ -107,7 +107,7 @@ def effects(results: Mapping[str, MixedModelResult], factor: RandomFactor, name:
     return np.array(estimates), np.array(sds)
 
 
-def arrows(ax: Any, tails: tuple[Array, Array], heads: tuple[Array, Array], colour: str, many: bool) -> None:
+def arrows(ax: Any, tails: tuple[Any, Array], heads: tuple[Any, Any], colour: str, many: bool) -> None:
     """Arrows from points that are known; of many lines without heads."""
     from matplotlib.collections import LineCollection
     from matplotlib.patches import FancyArrowPatch
