@@ -26,23 +26,24 @@ def _faults(ax, pixels, figure, shared_labels):
     box = ax.get_window_extent()
     height = pixels.shape[0]
     inside = pixels[int(height - box.y1) + 3 : int(height - box.y0) - 3, int(box.x0) + 3 : int(box.x1) - 3]
-    if inside.size == 0:
-        return ["no room"]
-    if (inside < 240).any(axis=2).mean() < 0.001:
-        yield "empty"
-    for axis, other in ((ax.xaxis, "x"), (ax.yaxis, "y")):
-        labels = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
+    if inside.size == 0 or (inside < 240).any(axis=2).mean() < 0.001:
+        return ["empty"]
+    return [*_of_labels(ax, shared_labels), *_of_texts(ax, figure), *_of_legend(ax), *_of_points(ax)]
+
+
+def _of_labels(ax, shared_labels):
+    for axis, name in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         # labels of ticks outside the limits aren't drawn
-        shown = [t for t in labels if _within(axis, t)]
+        shown = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible() and _within(axis, t)]
         if not shared_labels and not axis.get_label_text() and any(_is_number(t) for t in shown):
-            yield f"no name of {other}"
-        for a, b in itertools.pairwise(t.get_window_extent() for t in shown):
-            if smaller(a).overlaps(smaller(b)):
-                yield f"labels of {other} overlap"
-                break
+            yield f"no name of {name}"
+        boxes = [smaller(t.get_window_extent()) for t in shown]
+        if any(a.overlaps(b) for a, b in itertools.pairwise(boxes)):
+            yield f"labels of {name} overlap"
+
+
+def _of_texts(ax, figure):
     legend = ax.get_legend()
-    if legend is not None and smaller(legend.get_window_extent()).overlaps(box):
-        yield "the legend is over the data"
     names = [ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label, *ax.texts]
     names += [] if legend is None else legend.get_texts()
     for text in names:
@@ -51,15 +52,25 @@ def _faults(ax, pixels, figure, shared_labels):
     for a, b in itertools.combinations([t for t in ax.texts if t.get_text()], 2):
         if smaller(a.get_window_extent()).overlaps(smaller(b.get_window_extent())):
             yield f"{a.get_text()!r} is over {b.get_text()!r}"
-    if legend is not None and ax._left_title.get_text():
-        if smaller(legend.get_window_extent()).overlaps(smaller(ax._left_title.get_window_extent())):
-            yield "the legend is over the title"
+
+
+def _of_legend(ax):
+    if ax.get_legend() is None:
+        return
+    box, title = smaller(ax.get_legend().get_window_extent()), ax._left_title
+    if box.overlaps(ax.get_window_extent()):
+        yield "the legend is over the data"
+    if title.get_text() and box.overlaps(smaller(title.get_window_extent())):
+        yield "the legend is over the title"
+
+
+def _of_points(ax):
+    (x0, x1), (y0, y1) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
     for line in ax.lines:
         if line.get_transform() != ax.transData or line.get_marker() in ("None", "", None):
             continue
         xy = np.asarray(line.get_xydata(), dtype=float)
         xy = xy[np.isfinite(xy).all(axis=1)]
-        (x0, x1), (y0, y1) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
         out = (xy[:, 0] < x0) | (xy[:, 0] > x1) | (xy[:, 1] < y0) | (xy[:, 1] > y1)
         if out.any():
             yield f"{int(out.sum())} of {len(out)} points of a line lie outside"

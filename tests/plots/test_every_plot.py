@@ -1,7 +1,7 @@
 """Every plot of every kind of model, looked at by machine: nothing empty, cut off, or over something else.
 
-Models: radon (many groups, some with one row), sleepstudy, Dyestuff2 (singular), InstEval (large, crossed) and
-one with two slopes.
+Models: radon (many groups, some with one row), sleepstudy, Dyestuff2 (singular), InstEval (large, crossed)
+and one with two slopes.
 """
 
 import matplotlib

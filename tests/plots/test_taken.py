@@ -132,7 +132,7 @@ def test_parameters_and_measures(fit, draws):
         bm.plots.density(fit, ["Days", "sigma"], ax=plt.figure().subplots())
     with pytest.raises(bm.DataError, match="parameters= is empty"):
         bm.plots.density(fit, [])
-    with pytest.raises(bm.DataError, match="fit.influence has cooks_distance, leverage"):
+    with pytest.raises(bm.DataError, match=r"fit\.influence has cooks_distance, leverage"):
         bm.plots.influence(fit, measure="cook")
     with pytest.raises(bm.DataError, match="'new' or 'conditional'"):
         bm.plots.posterior_predictive(fit, random="all")
@@ -154,7 +154,7 @@ def test_profiles_that_do_not_reach(fit):
         bm.plots.profile_pairs(profile, ["Days", "Intercept"])
     with pytest.raises(bm.DataError, match="two parameters at least"):
         bm.plots.profile_pairs(profile, ["Days"])
-    with pytest.raises(bm.DataError, match="0.965 at most"):
+    with pytest.raises(bm.DataError, match=r"0\.965 at most"):
         bm.plots.profile_pairs(profile, levels=[0.99])
 
 

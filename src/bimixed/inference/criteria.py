@@ -122,12 +122,13 @@ class Criteria:
         factors = here.refitter.setup.coordinates.factors(relative_factors(cp, criterion.theta(q)))
         for known, (place, meant) in self._random():
             T = factors[place]
-            cov = sigma2 * (T @ T.T)[np.ix_(meant, meant)]
-            sds = np.sqrt(np.diag(cov))
+            H = (T @ T.T)[np.ix_(meant, meant)]
+            sds = np.sqrt(np.diag(H))
             if len(meant) == 1:
-                found[known] = float(sds[0])
-            else:
-                found[known] = float(cov[0, 1] / sds.prod()) if sds.min() > 0.0 else np.nan
+                found[known] = float(sds[0] * np.sqrt(sigma2))
+                continue
+            scales = here.design.factors[place].scales()[list(meant)]
+            found[known] = float(H[0, 1] / sds.prod()) if (sds * scales).min() > ZERO else np.nan
         return found | {"sigma": float(np.sqrt(sigma2 * cp.weight_scale))}
 
     def _random(self) -> list[tuple[str, tuple[int, tuple[int, ...]]]]:

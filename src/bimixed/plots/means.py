@@ -44,16 +44,15 @@ def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
     others = [name for name in means.levels.columns if name != x]
     places, labels = _places(table[x])
     ax = new_axes(ax, figsize=(max(4.5, min(10.0, 1.2 * len(set(places)))), 4))
-    groups = [(None, table.index)] if not others else list(table.groupby(others, sort=False).groups.items())
+    groups = list(table.groupby(others, sort=False, observed=True)) if others else [((), table)]
     between = float(np.diff(np.unique(places)).min()) if len(set(places)) > 1 else 1.0
     apart = min(0.06, 0.5 / len(groups)) * between
-    for i, (key, rows) in enumerate(groups):
-        at = places[table.index.get_indexer(rows)]
+    for i, (key, own) in enumerate(groups):
+        at = places[table.index.get_indexer(own.index)]
         order = np.argsort(at)
         shift = (i - 0.5 * (len(groups) - 1)) * apart
-        values = key if isinstance(key, tuple) else (key,)
-        name = ", ".join(f"{o}: {k}" for o, k in zip(others, values, strict=True)) if others else None
-        _line(ax, at[order] + shift, table.loc[rows].iloc[order], i, name, bool(others) or labels is None)
+        name = ", ".join(f"{o}: {k}" for o, k in zip(others, key, strict=True)) if others else None
+        _line(ax, at[order] + shift, own.iloc[order], i, name, bool(others) or labels is None)
     if labels is not None:
         turned = sum(map(len, labels)) > 12 * ax.get_window_extent().width / ax.figure.dpi
         ax.set_xticks(range(len(labels)), labels, rotation=90 if turned else 0)
