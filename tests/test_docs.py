@@ -5,10 +5,11 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/specification.md", "docs/inference.md", "docs/interoperation.md"]
+PAGES = ["README.md", "docs/specification.md", "docs/inference.md", "docs/interoperation.md", "docs/plots.md"]
 OPTIONAL = {"docs/interoperation.md": "sklearn"}
 """What a page needs that bimixed doesn't."""
 
@@ -27,6 +28,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
         warnings.simplefilter("ignore", UserWarning)
         for block in blocks:
             exec(compile(block, page, "exec"), names)
+            plt.close("all")
 
 
 OTHERS = [

@@ -258,8 +258,8 @@ def test_means_and_slopes():
     means = bm.emmeans(fit, "age", by="Sex", at={"age": [8, 14]})
     ax = bm.plots.means(means)
     for line, (_, own) in zip((c.lines[0] for c in ax.containers), means.table.groupby("Sex"), strict=True):
-        np.testing.assert_allclose(line.get_ydata(), own["estimate"])
-        np.testing.assert_allclose(line.get_xdata(), own["age"], atol=0.5)
+        np.testing.assert_allclose(line.get_xydata()[:, 1], own["estimate"])
+        np.testing.assert_allclose(line.get_xydata()[:, 0], own["age"], atol=0.5)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("age", "mean of distance")
     ax = bm.plots.means(means, x="Sex")
     assert [t.get_text() for t in ax.get_xticklabels()] == ["Female", "Male"]
