@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import faults
 
 import bimixed as bm
 
@@ -64,9 +65,7 @@ def test_forest(comparison, which):
 def test_figure_of_a_comparison(comparison):
     figure = comparison.plot()
     assert len(figure.axes) == 4
-    figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
-    assert (pixels < 250).any(axis=2).mean() > 0.01
+    assert faults(figure.axes) == []
 
 
 def test_singular_and_unidentified_fits_can_be_drawn():

@@ -71,9 +71,8 @@ def forest(
     ax.set_yticks(y, parameters)
     ax.set_ylim(-0.6, len(parameters) - 0.4)
     response = next(iter(results.values())).design.formula.response
-    of_sds = " and correlations" if any(p.startswith("corr_") for p in parameters) else ""
-    unit = f"units of {response}" if which == "fixed" else f"sds in units of {response}{of_sds}"
-    ax.set_xlabel(f"estimate and {level:.0%} interval, {unit}")
+    unit = f"units of {response}" if which == "fixed" else f"sds: units of {response}"
+    ax.set_xlabel(f"estimate and {level:.0%} interval\n({unit})")
     head(ax, title)
     tidy_axes(ax)
     return ax

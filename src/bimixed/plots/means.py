@@ -8,7 +8,7 @@ from bimixed.exceptions import DataError
 from bimixed.plots.style import COLOURS, STYLES, head, look, new_axes, tidy_axes
 
 if TYPE_CHECKING:
-    from bimixed.inference.emmeans import MarginalMeans
+    from bimixed.inference.marginal_means import MarginalMeans
 
 
 def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
@@ -60,7 +60,7 @@ def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
     else:
         ax.set_xticks(np.unique(places))
     ax.set_xlabel(x)
-    of = means.response or "the response"
+    of = means.design.formula.response
     ax.set_ylabel(f"mean of {of}" if means.what == "mean" else f"slope ({of} per {means.what})")
     title = "Marginal means" if means.what == "mean" else f"Slopes of {means.what}"
     missing = int(table["estimate"].isna().sum())
@@ -71,7 +71,7 @@ def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
 
 
 def _along(means: "MarginalMeans", x: str | None) -> str:
-    from bimixed.inference.emmeans import MarginalMeans
+    from bimixed.inference.marginal_means import MarginalMeans
 
     if not isinstance(means, MarginalMeans):
         raise DataError(
