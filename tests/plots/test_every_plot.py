@@ -129,6 +129,20 @@ def test_means():
         assert faults(bm.plots.means(asked)) == []
 
 
+def test_long_names():
+    names = [f"Department of Applied Mathematics {i}" for i in range(9)]
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(9), 10), rng.normal(size=90)
+    y = 3 * rng.normal(size=9)[g] + rng.normal(size=9)[g] * x + rng.normal(size=90)
+    data = pd.DataFrame({"score of the test": y, "x": x, "a long name of a group": np.array(names)[g]})
+    fit = bm.ModelSpec("`score of the test` ~ x + (x | `a long name of a group`)", data).fit()
+    for plot in ("shrinkage", "shrinkage_2d", "caterpillar", "residuals", "influence"):
+        assert faults(getattr(bm.plots, plot)(fit)) == [], plot
+    assert faults(bm.plots.panels(fit), shared_labels=True) == []
+    assert faults(bm.plots.influence(fit, fit.design.factors[0].key)) == []
+    assert faults(bm.plots.forest(fit, "variance")) == []
+
+
 class TestTheFaultsThemselves:
     """A picture with a fault has one."""
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bimixed.exceptions import UnavailableError
-from bimixed.plots.style import COLOURS, OWN, head, look, new_axes, tidy_axes, unit
+from bimixed.plots.style import COLOURS, OWN, head, look, new_axes, response_of, short, tidy_axes, unit
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.shortening import MANY
 
@@ -65,14 +65,14 @@ def caterpillar(
         shift = (0.5 * (len(tables) - 1) - i) * 0.6 / len(tables) if named else 0.0
         _draw(ax, y + shift, table.iloc[order], i, result, named, len(tables))
     if named:
-        ax.set_yticks(y, [str(level) for level in first.index[order]], fontsize="small")
+        ax.set_yticks(y, [short(level, 40) for level in first.index[order]], fontsize="small")
         ax.set_ylabel(factor.key)
     else:
         ax.set_yticks([])
         ax.set_ylabel(f"{len(order)} levels of {factor.key}, ordered by {next(iter(tables))}")
     ax.set_ylim(-0.02 * len(order) - 0.7, 1.02 * len(order) - 0.3)
-    response = next(iter(results.values())).design.formula.response
-    ax.set_xlabel(f"deviation of {name} from the population ({unit(response, name)})")
+    response = response_of(next(iter(results.values())).design)
+    ax.set_xlabel(f"deviation of {name} from the population\n({unit(response, name)})")
     note = "" if named or len(tables) > 1 else "\ngrey: the interval contains 0"
     head(ax, f"{name} by {factor.key}, {level:.0%} intervals{note}", legend=len(tables) > 1)
     tidy_axes(ax)

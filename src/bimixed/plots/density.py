@@ -8,7 +8,17 @@ import numpy as np
 from bimixed.exceptions import DataError
 from bimixed.inference import densities
 from bimixed.inference.densities import Density
-from bimixed.plots.style import COLOURS, NOTE, STYLES, figure_legend, head, new_grid, tidy_axes, unit_of
+from bimixed.plots.style import (
+    COLOURS,
+    NOTE,
+    STYLES,
+    figure_legend,
+    head,
+    new_grid,
+    response_of,
+    tidy_axes,
+    unit_of,
+)
 from bimixed.plots.taken import draws_of, results_of
 from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
@@ -70,7 +80,7 @@ def density(
         curves = _curves(results, name, profile, bootstrap)
         if not curves:
             raise DataError(f"No result has a parameter {name!r}; the first has {listed(_known(first))}.")
-        _panel(own, curves, name, first.design.formula.response)
+        _panel(own, curves, name, response_of(first.design))
     handles = _handles(results, profile, bootstrap)
     if ax is not None:
         head(ax, names[0], handles=handles)

@@ -9,7 +9,7 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.exceptions import DataError
 from bimixed.inference.densities import estimates_of
-from bimixed.plots.style import COLOURS, head, look, new_axes, tidy_axes
+from bimixed.plots.style import COLOURS, head, look, new_axes, response_of, tidy_axes
 from bimixed.plots.taken import refuse_result, results_of
 from bimixed.results import MixedModelResult
 from bimixed.shortening import MANY
@@ -70,7 +70,7 @@ def forest(
     ax.axvline(0.0, color="black", linewidth=0.8, zorder=0)
     ax.set_yticks(y, parameters)
     ax.set_ylim(-0.6, len(parameters) - 0.4)
-    response = next(iter(results.values())).design.formula.response
+    response = response_of(next(iter(results.values())).design)
     unit = f"units of {response}" if which == "fixed" else f"sds: units of {response}"
     ax.set_xlabel(f"estimate and {level:.0%} interval\n({unit})")
     head(ax, title)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, MARKERS, head, name_points, new_axes, tidy_axes
+from bimixed.plots.style import COLOURS, MARKERS, head, name_points, new_axes, short, tidy_axes
 from bimixed.plots.taken import likelihood_fit, one_result
 from bimixed.shortening import listed
 
@@ -83,13 +83,13 @@ def _levels(ax: Any, values: Any, words: str, signed: bool) -> Any:
     ax.plot(shown, y, MARKERS[0], color=COLOURS[0], markersize=5)
     ax.axvline(0.0, color="black", linewidth=0.8, zorder=0)
     name = str(values.index.name or "group")
-    ax.set_yticks(y, [str(level) for level in shown.index], fontsize="small")
+    ax.set_yticks(y, [short(level, 40) for level in shown.index], fontsize="small")
     ax.set_ylim(-0.8, len(shown) - 0.2)
     _room(ax.set_xlim, shown.to_numpy(), signed)
     ax.set_ylabel(name)
     ax.set_xlabel(words)
-    most = f", the {len(shown)} largest of {len(values)}" if len(shown) < len(values) else ""
-    head(ax, f"{words} of each level of {name}{most}", legend=False)
+    most = f"\nthe {len(shown)} largest of {len(values)}" if len(shown) < len(values) else ""
+    head(ax, f"{words} by {short(name, 30)}{most}", legend=False)
     tidy_axes(ax)
     return ax
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, STYLES, head, look, new_axes, tidy_axes
+from bimixed.plots.style import COLOURS, STYLES, head, look, new_axes, response_of, tidy_axes
 
 if TYPE_CHECKING:
     from bimixed.inference.marginal_means import MarginalMeans
@@ -60,7 +60,7 @@ def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
     else:
         ax.set_xticks(np.unique(places))
     ax.set_xlabel(x)
-    of = means.design.formula.response
+    of = response_of(means.design)
     ax.set_ylabel(f"mean of {of}" if means.what == "mean" else f"slope ({of} per {means.what})")
     title = "Marginal means" if means.what == "mean" else f"Slopes of {means.what}"
     missing = int(table["estimate"].isna().sum())

@@ -6,10 +6,12 @@ import numpy as np
 
 from bimixed.exceptions import DataError
 from bimixed.inference.panel_lines import Column, Lines, chosen_levels, column_of, lines
-from bimixed.plots.style import COLOURS, OWN, STYLES, figure_legend, new_grid, tidy_axes
+from bimixed.plots.style import COLOURS, OWN, STYLES, figure_legend, new_grid, response_of, short, tidy_axes
 from bimixed.plots.taken import factor_of, results_of
 
 WIDE = 6
+LETTERS = 15
+"""Of a level's name above its panel."""
 POOLED = "#000000"
 
 
@@ -63,10 +65,12 @@ def panels(fits: Any, group: str | None = None, x: str | None = None, levels: An
     for i, level in enumerate(chosen):
         rows = np.flatnonzero(factor.codes == level)
         _panel(axes.flat[i], column, rows, first.design.y[rows], found, i)
-        axes.flat[i].set_title(f"{factor.levels[level]} ({len(rows)})", fontsize="small", loc="left")
+        axes.flat[i].set_title(
+            f"{short(factor.levels[level], LETTERS)} ({len(rows)})", fontsize="small", loc="left"
+        )
     _limits(axes, first.design.y, found, column, len(chosen))
     figure = axes.flat[0].figure
-    figure.supylabel(first.design.formula.response, fontsize="medium")
+    figure.supylabel(response_of(first.design), fontsize="medium")
     title = f"{len(chosen)} of {factor.n_levels} levels" if len(chosen) < factor.n_levels else "Levels"
     sizes = factor.level_counts()
     by_rows = levels is None and len(chosen) < factor.n_levels and np.ptp(sizes) > 0
@@ -92,7 +96,7 @@ def _panel(ax: Any, column: Column | None, rows: Any, y: Any, found: Lines, i: i
     if column is None:
         ax.set_xticks([])
     elif column.labels is not None:
-        ax.set_xticks(range(len(column.labels)), [str(label)[:12] for label in column.labels], rotation=90)
+        ax.set_xticks(range(len(column.labels)), [short(label, 12) for label in column.labels], rotation=90)
     else:
         ax.locator_params(axis="x", nbins=3)
         values = np.unique(column.values)

@@ -6,7 +6,7 @@ import numpy as np
 
 from bimixed.exceptions import DataError
 from bimixed.inference.densities import smoothed
-from bimixed.plots.style import COLOURS, head, new_axes, tidy_axes
+from bimixed.plots.style import COLOURS, head, new_axes, response_of, tidy_axes
 from bimixed.plots.taken import draws_of, one_result
 
 DISTINCT = 12
@@ -49,7 +49,7 @@ def posterior_predictive(
     if random not in ("new", "conditional"):
         raise DataError(f"random is {random!r}; choose 'new' or 'conditional'.")
     made = result.simulate(n, random_seed, random).to_numpy()  # type: ignore[arg-type]
-    y, response = result.design.y, result.design.formula.response
+    y, response = result.design.y, response_of(result.design)
     ax = new_axes(ax, figsize=(7, 4))
     values = np.unique(y)
     if len(values) <= DISTINCT:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, NOTE, tidy_axes, unit_of
+from bimixed.plots.style import COLOURS, NOTE, response_of, tidy_axes, unit_of
 from bimixed.results.normal import quantile
 from bimixed.results.tables import check_level
 from bimixed.shortening import MANY
@@ -87,6 +87,6 @@ def _panel(ax: Any, profile: "Profile", name: str, levels: Sequence[float]) -> N
                 ax.plot([limit, limit], [0.0, height], color="0.6", linewidth=0.8, zorder=1)
     ax.plot([estimate], [0.0], "o", color=COLOURS[1], markersize=5)
     ax.set_title(f"{name} ({profile.criterion[name]})", fontsize="small", loc="left")
-    response = profile.criteria.fit.design.formula.response
+    response = response_of(profile.criteria.fit.design)
     ax.set_xlabel(unit_of(response, name), fontsize="small", color=NOTE)
     tidy_axes(ax)

@@ -11,7 +11,17 @@ from bimixed.inference.residual_checks import (
     standardized_effects,
     standardized_residuals,
 )
-from bimixed.plots.style import COLOURS, MARKERS, NOTE, OWN, name_points, new_grid, tidy_axes
+from bimixed.plots.style import (
+    COLOURS,
+    MARKERS,
+    NOTE,
+    OWN,
+    name_points,
+    new_grid,
+    response_of,
+    short,
+    tidy_axes,
+)
 from bimixed.plots.taken import coefficient_of, factor_of, one_result
 from bimixed.results import MixedModelResult
 
@@ -81,7 +91,7 @@ def _against_fitted(ax: Any, fit: MixedModelResult, e: Any) -> None:
         means.x, means.y, yerr=2.0 * means.std_error, fmt="D", markersize=4, color=COLOURS[1], linewidth=1.2,
         zorder=4,
     )  # fmt: skip
-    ax.set_xlabel(f"fitted {fit.design.formula.response}")
+    ax.set_xlabel(f"fitted {response_of(fit.design)}")
     ax.set_ylabel("residual (sds)")
     ax.set_title("Against fitted values, with means of bins", loc="left", fontsize="small")
     tidy_axes(ax)
@@ -127,7 +137,7 @@ def _by_group(ax: Any, e: Any, factor: Any) -> None:
             medianprops={"color": COLOURS[1]}, boxprops={"color": NOTE}, whiskerprops={"color": NOTE},
             capprops={"color": NOTE},
         )  # fmt: skip
-        names = [str(level) for level in factor.levels]
+        names = [short(level) for level in factor.levels]
         turned = sum(map(len, names)) > ALL_NAMES
         ax.set_xticks(range(len(parts)), names, rotation=90 if turned else 0, fontsize="small")
         ax.set_xlabel(factor.key)

@@ -8,7 +8,7 @@ import numpy as np
 from bimixed.compare import own_estimates
 from bimixed.covariance import Array
 from bimixed.design import RandomFactor
-from bimixed.plots.style import COLOURS, NOTE, OWN, head, look, new_axes, tidy_axes, unit
+from bimixed.plots.style import COLOURS, NOTE, OWN, head, look, new_axes, response_of, short, tidy_axes, unit
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.results import MixedModelResult
 
@@ -79,7 +79,7 @@ def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = Non
         )
     _limit(ax, own, pooled, 0.0 if many else np.nan_to_num(sds))
     if len(own) <= NAMED_LEVELS:
-        names = [str(level) for level in factor.levels[order]]
+        names = [short(level) for level in factor.levels[order]]
         ax.set_xticks(x, names, rotation=90 if sum(map(len, names)) > LETTERS else 0)
         ax.set_xlabel(factor.key)
     else:
@@ -94,7 +94,7 @@ def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = Non
 
 def deviation(fit: MixedModelResult, name: str) -> str:
     """Label of an axis of a coefficient's deviations."""
-    return f"deviation of {name} from the\npopulation ({unit(fit.design.formula.response, name)})"
+    return f"deviation of {name} from the\npopulation ({unit(response_of(fit.design), name)})"
 
 
 def effects(results: Mapping[str, MixedModelResult], factor: RandomFactor, name: str) -> tuple[Array, Array]:

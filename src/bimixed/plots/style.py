@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from bimixed.design import Design
+
 # Okabe and Ito's palette, told apart with every kind of colour blindness
 OWN = "#999999"
 NOTE = "#555555"
@@ -45,9 +47,29 @@ def label(name: str) -> str:
     return NAMES.get(name, name)
 
 
+def short(name: object, most: int = 20) -> str:
+    """A name without its middle where it is longer than ``most`` letters.
+
+    Examples
+    --------
+    >>> short("Department of Applied Mathematics 3", 14)
+    'Departm…tics 3'
+    """
+    text = str(name)
+    last = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - last]}…{text[-last:]}"
+
+
 def look(i: int) -> dict[str, Any]:
     """Colour and marker of the i-th result."""
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def response_of(design: Design) -> str:
+    """The response's name as the data have it, or as the formula transforms it."""
+    text = design.formula.response
+    quoted = len(text) > 1 and text[0] == text[-1] == "`" and "`" not in text[1:-1]
+    return text[1:-1] if quoted else text
 
 
 def unit(response: str, coefficient: str) -> str:
@@ -106,7 +128,7 @@ def name_points(ax: Any, points: Any, names: list[str], at_most: int, beside: An
     for (x, y), name in zip(points, names, strict=True):
         for dx, dy, ha, va in _PLACES:
             text = ax.annotate(
-                name, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize="x-small",
+                short(name), (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize="x-small",
                 color=NOTE, zorder=9,
             )  # fmt: skip
             box = text.get_window_extent()

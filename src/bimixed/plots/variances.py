@@ -6,7 +6,7 @@ import numpy as np
 
 from bimixed.exceptions import UnavailableError
 from bimixed.inference.variance_shares import variances as parts_of
-from bimixed.plots.style import OWN, head, new_axes, tidy_axes
+from bimixed.plots.style import OWN, head, new_axes, response_of, tidy_axes
 from bimixed.plots.taken import results_of
 
 FIXED = "#000000"
@@ -66,7 +66,7 @@ def variances(fits: Any, ax: Any = None) -> Any:
         start = start + width
     ax.set_yticks(y, list(results))
     ax.set_xlim(0.0, 1.0)
-    ax.set_xlabel(f"share of the variance of {next(iter(results.values())).design.formula.response}")
+    ax.set_xlabel(f"share of the variance of {response_of(next(iter(results.values())).design)}")
     head(ax, "Parts of the variance of a row")
     tidy_axes(ax)
     return ax
