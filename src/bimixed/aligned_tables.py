@@ -20,7 +20,7 @@ def aligned(tables: Sequence[pd.DataFrame], names: Sequence[str], reference: int
     Of two results there is one ``difference`` and ``difference_sd``; of more, one for each other result,
     ``difference_<name>``. A parameter that a result doesn't have is NaN there.
     """
-    index = reduce(_joined, (table.index for table in tables))
+    index = reduce(joined, (table.index for table in tables))
     tables = [table.reindex(index) for table in tables]
     columns: dict[str, pd.Series] = {}
     for name, table in zip(names, tables, strict=True):
@@ -38,7 +38,7 @@ def aligned(tables: Sequence[pd.DataFrame], names: Sequence[str], reference: int
     return pd.DataFrame(columns, index=index)
 
 
-def _joined(first: pd.Index, second: pd.Index) -> pd.Index:
+def joined(first: pd.Index, second: pd.Index) -> pd.Index:
     """Both, in the order of the first and then of the second."""
     if first.equals(second):
         return first
@@ -85,7 +85,7 @@ def interval_table(
     """Limits of every parameter, of each result and of intervals that were given."""
     limits = {name: table[["lower", "upper"]] for name, table in zip(names, tables, strict=True)}
     limits |= dict(given)
-    index = reduce(_joined, (table.index for table in limits.values()))
+    index = reduce(joined, (table.index for table in limits.values()))
     columns = {
         f"{side}_{name}": table[side].reindex(index)
         for name, table in limits.items()

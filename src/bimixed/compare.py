@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bimixed.aligned_tables import LEVEL, aligned, effect_tables, interval_table, parameter_tables
+from bimixed.aligned_tables import LEVEL, aligned, effect_tables, interval_table, joined, parameter_tables
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedError, DataError
@@ -264,10 +264,11 @@ class Comparison:
                 table = pd.DataFrame({"rows": rows, **columns}, index=_level_index(factor))
                 if factor.key in tables:
                     before = tables[factor.key]
-                    table = before.drop(columns="rows").join(table, how="outer", sort=False)
-                    table.insert(
-                        0, "rows", before["rows"].reindex(table.index).fillna(table.pop("rows")).astype(int)
-                    )
+                    index = joined(before.index, table.index)
+                    rows_known = before["rows"].reindex(index).fillna(table["rows"].reindex(index))
+                    parts = [before.drop(columns="rows"), table.drop(columns="rows")]
+                    table = pd.concat([part.reindex(index) for part in parts], axis=1)
+                    table.insert(0, "rows", rows_known.astype(int))
                 tables[factor.key] = table
         return tables
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bimixed.covariance import Array
-from bimixed.overlaps import Marginal
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.results.uncertainty import Draws
@@ -59,15 +58,12 @@ class Evidence:
         """Third moment over the sd's third power."""
         return float(np.mean(((self.draws - self.mean) / self.draws.std()) ** 3))
 
-    def mode(self) -> float:
-        """Where a kernel estimate of the density of an sd is largest."""
-        own = Marginal.of_draws(self.draws, low=0.0)
-        grid = np.linspace(max(own.low, 0.0), own.high, 512)
-        return float(grid[np.argmax(own.density(grid))])
-
-    def of_skewness(self) -> str:
+    def of_skewness(self, estimate: float) -> str:
         """For an sd whose mean lies above the estimate."""
-        return f"skewness {self.skewness:.1f}, mode near {self.mode():.3g}, mean {self.mean:.3g}"
+        below = float(np.mean(self.draws < estimate))
+        median = float(np.median(self.draws))
+        place = f"{below:.0%} of the posterior lie below the other estimate"
+        return f"skewness {self.skewness:.1f}, median {median:.3g}, mean {self.mean:.3g}; {place}"
 
     def of_boundary(self) -> str:
         """For an sd estimated as 0."""
@@ -79,25 +75,35 @@ class Evidence:
         low, high = np.quantile(self.draws, [0.025, 0.975])
         return f"95 % of the posterior lies between {low:.2f} and {high:.2f}"
 
-    def weight(self) -> float:
-        """Of the prior's location against the likelihood: its precision over the posterior's, 0 if flat."""
+    def weights(self, std_error: float) -> tuple[float, float]:
+        """Of the prior's location against the likelihood, 0 for a flat one: at the least and at the most.
+
+        Its precision over the posterior's, by the other fit's standard error (which takes the variances as
+        known), and by the posterior's sd (which counts them).
+        """
         if self.prior is None or "mu" not in self.prior.parameters:
-            return 0.0
+            return 0.0, 0.0
         own = self.prior.parameters
+        precision = own["sigma"] ** -2
         if self.prior.family == "student_t":
             z = (self.mean - own["mu"]) / own["sigma"]
-            return float(min(self.sd**2 / own["sigma"] ** 2 * (own["nu"] + 1.0) / (own["nu"] + z**2), 1.0))
-        return float(min(self.sd**2 / own["sigma"] ** 2, 1.0))
+            precision *= (own["nu"] + 1.0) / (own["nu"] + z**2)
+        by_posterior = min(precision * self.sd**2, 1.0)
+        by_likelihood = precision / (precision + std_error**-2) if std_error > 0.0 else by_posterior
+        return min(by_likelihood, by_posterior), max(by_likelihood, by_posterior)
 
-    def pull(self, estimate: float) -> float:
-        """By how many posterior sds the prior moves the mean from an estimate without it."""
+    def pulls(self, estimate: float, std_error: float) -> tuple[float, float]:
+        """Posterior sds by which the prior moves the mean from an estimate without it, by either weight."""
         if self.prior is None or "mu" not in self.prior.parameters:
-            return 0.0
-        return self.weight() * (self.prior.parameters["mu"] - estimate) / self.sd
+            return 0.0, 0.0
+        whole = (self.prior.parameters["mu"] - estimate) / self.sd
+        least, most = self.weights(std_error)
+        return least * whole, most * whole
 
-    def of_prior(self, estimate: float) -> str:
+    def of_prior(self, estimate: float, std_error: float) -> str:
         """For a fixed effect."""
         if self.prior is None or self.prior.family == "flat":
             return "its prior is flat"
-        moved = f"{self.pull(estimate):+.2f} sds"
-        return f"its prior has {self.weight():.1%} of the weight, which moves it by {moved}"
+        low, high = self.weights(std_error)
+        moved = " to ".join(f"{pull:+.2f}" for pull in self.pulls(estimate, std_error))
+        return f"its prior has {low:.1%} to {high:.1%} of the weight, which moves it by {moved} sds"

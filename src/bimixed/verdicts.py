@@ -90,10 +90,11 @@ class _Both:
         known = self.evidence.get(name)
         if known is None:
             return verdict, reason
-        estimate = row[f"estimate_{self._other}"]
-        if abs(d - known.pull(estimate)) < SMALL:
-            return "expected", f"the prior moves it: {known.of_prior(estimate)}"
-        return verdict, f"{reason} ({known.of_prior(estimate)})"
+        other = row[f"estimate_{self._other}"], row[f"std_error_{self._other}"]
+        least, most = sorted(known.pulls(*other))
+        if least - SMALL < d < most + SMALL:
+            return "expected", f"the prior moves it: {known.of_prior(*other)}"
+        return verdict, f"{reason} ({known.of_prior(*other)})"
 
     def variance(self, bias: MLBias | None, name: str, row: "pd.Series[float]") -> tuple[str, str]:
         verdict, reason = _variance_of(self.comparison, bias, name, row)
@@ -110,7 +111,7 @@ class _Both:
             figure = known.of_correlation()
         else:
             at_zero = row[f"estimate_{self._other}"] < AT_ZERO * known.sigma
-            figure = known.of_boundary() if at_zero else known.of_skewness()
+            figure = known.of_boundary() if at_zero else known.of_skewness(row[f"estimate_{self._other}"])
         return verdict, f"{reason} ({figure})"
 
     @property

@@ -262,7 +262,9 @@ def _least_squares(
     yield 0, "complete pooling", *_row(least_squares(design), j)
     fixed, first = with_levels(design, factor, [intercept])
     yield 1, "fixed intercepts", *(_row(first, 0) if name == "Intercept" else _row(fixed, j))
-    yield 2, "level means", *_row(of_level_means(design, factor), j)
+    means = of_level_means(design, factor)
+    if not np.isnan(means.beta[j]):
+        yield 2, "level means", *_row(means, j)
     if place is None:
         return
     every = list(range(factor.n_coefficients))
