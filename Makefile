@@ -46,6 +46,7 @@ $(PEERS_STAMP): benchmarks/peers.txt | $(STAMP)
 # lme4 takes part where Rscript is found. BENCH: options of benchmarks/bench.py.
 bench: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(BENCH)
+	$(BIN)/python benchmarks/inference_times.py
 
 optima: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/optima.py --peers $(PEERS)/bin/python --r "$$(command -v Rscript)"

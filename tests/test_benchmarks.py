@@ -207,3 +207,11 @@ def test_every_scalar_of_a_posterior_counts(load):
     assert told["ess"] == pytest.approx(arviz.ess(slow, method="bulk", chain_axis=0, draw_axis=1))
     assert told["rhat"] == pytest.approx(arviz.rhat(slow, chain_axis=0, draw_axis=1))
     assert told["divergences"] == 3
+
+
+def test_the_page_of_inference_times_is_made_of_its_results(load):
+    study = load("inference_times")
+    found = json.loads((FOLDER / "inference_times.json").read_text())
+    assert (FOLDER.parent / "docs" / "inference_times.md").read_text() == study.page(found)
+    without = study.page({name: part for name, part in found.items() if name != "R"})
+    assert "lme4 1" not in without and "| |" in without
