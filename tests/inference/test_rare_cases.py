@@ -165,3 +165,28 @@ def test_bad_requests_are_told(data):
         weighted.predict(new.assign(o=np.inf))
     with pytest.raises(bm.DataError, match="weights column 'w' of the new data holds"):
         weighted.predict(new.assign(o=0.0, w="high"), interval="prediction")
+
+
+def test_other_requests_that_make_no_sense(data):
+    fit = one("y ~ x + f + (1 | g)", data, "ml")
+    with pytest.raises(bm.DataError, match="parameters is 3; give names such as"):
+        bm.profile(fit, 3)
+    with pytest.raises(bm.DataError, match="'nope' has no profile here; there are sigma"):
+        bm.profile(fit, "sigma").line("nope")
+    with pytest.raises(bm.DataError, match="a column twice"):
+        fit.test(pd.DataFrame([[1.0, 1.0]], columns=["x", "x"]))
+    with pytest.raises(bm.DataError, match="near is 'a'"):
+        fit.explain_singular(near="a")
+    with pytest.raises(bm.DataError, match=r"names is 3 for 2 fits"):
+        bm.lrtest(fit, one("y ~ x + (1 | g)", data, "ml"), names=3)
+    with pytest.raises(bm.DataError, match=r"ddf is a MixedModelResult.*Fits are compared by bm\.lrtest"):
+        fit.anova(fit)
+    with pytest.raises(bm.DataError, match="type is \\[3\\]"):
+        fit.anova(type=[3])
+    with pytest.raises(bm.DataError, match="method='profile', say"):
+        fit.conf_int("profile")
+    with pytest.raises(bm.FormulaError, match="too large"):
+        fit.test("x = 1e400")
+    assert fit.test("x == 0.5").F == fit.test("x = 0.5").F
+    both = one("y ~ x * f + (1 | g)", data, "ml")
+    assert both.test("f[T.q]:x = 0").F == both.test("x:f[T.q] = 0").F

@@ -137,6 +137,8 @@ def rows_of(names: Sequence[str], given: Any) -> tuple[Array, Array, list[str]]:
                 f"The hypothesis has columns that are no coefficients: {', '.join(map(repr, unknown))}; "
                 f"there are {', '.join(names)}."
             )
+        if given.columns.has_duplicates:
+            raise DataError("The hypothesis has a column twice; give each coefficient one column.")
         labels = [str(label) for label in given.index]
         given = given.reindex(columns=list(names), fill_value=0.0)
     try:
@@ -258,7 +260,7 @@ class _Reader:
     def _take(self, symbol: str) -> bool:
         self._space()
         if self.text.startswith(symbol, self.at):
-            self.at += 1
+            self.at += len(symbol)
             return True
         return False
 

@@ -107,6 +107,8 @@ class Profile:
 
     def line(self, parameter: str, n: int = 20) -> tuple[Array, Array]:
         """Values and zetas of a smooth line through the points of one parameter, n between neighbours."""
+        if parameter not in self.curves:
+            raise DataError(f"{parameter!r} has no profile here; there are {', '.join(self.curves)}.")
         curve = self.curves[parameter]
         c, zeta = curve.line(n)
         return np.array([curve.criterion.value(one) for one in c]), zeta
@@ -257,7 +259,10 @@ def interval_table(fit: Any, level: float) -> pd.DataFrame:
 def _asked(known: Sequence[str], parameters: str | Iterable[str] | None) -> list[str]:
     if parameters is None:
         return list(known)
-    names = [parameters] if isinstance(parameters, str) else list(parameters)
+    names = [parameters] if isinstance(parameters, str) else parameters
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"parameters is {parameters!r}; give names such as {known[0]!r}, or a list of them.")
+    names = list(names)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         what = f"{unknown[0]!r} is no parameter" if unknown else "No parameter is named"

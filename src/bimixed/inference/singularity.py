@@ -186,7 +186,7 @@ def explain_singular(
     engine(fit, "explain_singular")
     check_level(level)
     check_seed(random_seed)
-    if not 0.0 < near < 1.0:
+    if not isinstance(near, int | float) or not 0.0 < near < 1.0:
         raise DataError(f"near is {near!r}; give a share of sigma between 0 and 1, such as 0.1.")
     lost = lost_directions(fit)
     if not lost:
