@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all a new user needs; both make .venv if it is missing.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -35,8 +36,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python -m bimixed.demo out
 
+# WORKERS: processes, each of which takes whole files.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 $(PEERS_STAMP): benchmarks/peers.txt | $(STAMP)
 	$(PYTHON) -m venv $(PEERS)
