@@ -59,6 +59,7 @@ LAYERS = [
     "prior_check",
     "inference",
     "plots",
+    "reports",
     "__init__",
     "demo",
 ]
@@ -68,6 +69,8 @@ LAZY = {
     ("results", "inference"),
     ("results", "saving"),
     ("results", "side_by_side"),
+    ("compare", "reports"),
+    ("results", "reports"),
 }
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")

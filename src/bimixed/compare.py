@@ -12,7 +12,7 @@ import pandas as pd
 from bimixed.aligned_tables import LEVEL, aligned, effect_tables, interval_table, joined, parameter_tables
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
-from bimixed.exceptions import BimixedError, DataError
+from bimixed.exceptions import BimixedError
 from bimixed.likelihood.small import sum_by
 from bimixed.overlaps import Marginal, marginals, overlap
 from bimixed.results import MixedModelResult
@@ -371,13 +371,9 @@ class Comparison:
         pathlib.Path
             Of the file written.
         """
-        from bimixed.plots.page import comparison_page
+        from bimixed.reports import comparison_page, write_page
 
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name} to.")
-        path.write_text(comparison_page(self), encoding="utf-8")
-        return path
+        return write_page(comparison_page(self), path)
 
     def __str__(self) -> str:
         return str(self.summary())

@@ -51,19 +51,27 @@ def fit_design(
     """
     name = known_method(method)
     _refuse_other_engines(name, arguments, defaults)
+    given = _told(arguments, defaults)
     if name in ("nuts", "importance"):
         from bimixed.posteriors import fit_posterior
 
         settled = priors()
         found = fit_posterior(design, settled, name, arguments)
-        return replace(found, left_out=LeftOut(design, settled))
-    return fit_likelihood(
+        return replace(found, left_out=LeftOut(design, settled), arguments=given)
+    found = fit_likelihood(
         design,
         reml=name == "reml",
         optimizer=_known_optimizer(arguments["optimizer"]),
         start=_start(design, arguments["start"]),
         progress=bool(arguments["progress"]),
     )
+    return replace(found, arguments=given)
+
+
+def _told(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What changes the estimates and isn't a default, to tell how a fit was made."""
+    given = {name: value for name, value in arguments.items() if name not in ("start", "progress", "cores")}
+    return {name: value for name, value in given.items() if value != defaults[name]}
 
 
 def _known_optimizer(given: object) -> str:

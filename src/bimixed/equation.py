@@ -30,7 +30,7 @@ def equation(design: Design) -> str:
 def _text(name: str) -> str:
     """A name set upright, its special characters escaped."""
     for char in "\\{}_^#&%$~":
-        escaped = {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim "}.get(char, f"\\{char}")
+        escaped = {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim{}"}.get(char, f"\\{char}")
         name = name.replace(char, escaped) if char != "\\" else name.replace("\\", "/")
     return rf"\mathrm{{{name.replace(' ', r'\ ')}}}"
 

@@ -1,8 +1,10 @@
 """The one result type: estimates, report and uncertainty, as tables on request."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -49,6 +51,8 @@ class MixedModelResult(Exporting, Predicting):
     posterior : xarray.DataTree or None
         Draws, for the methods that make them: variables ``fixef``, ``sd_<group>``,
         ``corr_<group>``, ``sigma``, ``ranef_<group>``.
+    arguments : mapping
+        Arguments of the fit other than defaults, such as ``random_seed``.
 
     Examples
     --------
@@ -72,6 +76,7 @@ class MixedModelResult(Exporting, Predicting):
     posterior: Any = None
     refitter: Refitter | None = field(default=None, repr=False)
     left_out: LeftOut | None = field(default=None, repr=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     # --- what was fitted -------------------------------------------------------------------
 
@@ -369,6 +374,28 @@ class MixedModelResult(Exporting, Predicting):
     def summary(self) -> texts.Summary:
         """The result as text (``print``) and as a table in notebooks."""
         return texts.summarize(self)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained page: model, data, tables, pictures, what to watch, how to cite it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Overwritten if it exists.
+
+        Returns
+        -------
+        pathlib.Path
+            Of the file written.
+
+        Raises
+        ------
+        DataError
+            Where there is no such folder, or nothing can be written to it.
+        """
+        from bimixed.reports import result_page, write_page
+
+        return write_page(result_page(self), path)
 
     def __str__(self) -> str:
         return str(self.summary())

@@ -1,0 +1,79 @@
+"""Pictures as text that a page holds within itself."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LARGEST = 600_000
+"""Bytes beyond which a picture is made of pixels: a hundred thousand points are larger as curves."""
+PIXELS = 144
+"""Of an inch, in those."""
+CSS_PIXELS = 96
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture.
+
+    Attributes
+    ----------
+    source : str
+        A data URI, SVG or PNG.
+    width, height : int
+        In CSS pixels.
+    """
+
+    source: str
+    width: int
+    height: int
+
+
+def embedded(draw: Callable[[], Any]) -> Embedded:
+    """Draw and close a figure of its own, in matplotlib's own style whatever the caller's is.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns a figure, axes or an array of axes.
+
+    Returns
+    -------
+    Embedded
+        The same digits give the same text.
+    """
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    fixed = {"svg.fonttype": "path", "svg.hashsalt": "bimixed", "figure.dpi": 100.0}
+    before = set(plt.get_fignums())
+    interactive = matplotlib.is_interactive()
+    plt.ioff()
+    try:
+        with plt.style.context(["default", fixed], after_reset=True):
+            drawn = draw()
+            first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
+            figure = first if hasattr(first, "savefig") else first.figure
+            width, height = (round(CSS_PIXELS * side) for side in figure.get_size_inches())
+            return Embedded(_source(figure), width, height)
+    finally:
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
+        if interactive:
+            plt.ion()
+
+
+def _source(figure: Any) -> str:
+    kind, content = "svg+xml", _saved(figure, format="svg", metadata={"Date": None})
+    if len(content) > LARGEST:
+        kind, content = "png", _saved(figure, format="png", dpi=PIXELS)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _saved(figure: Any, **how: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, **how)
+    return buffer.getvalue()

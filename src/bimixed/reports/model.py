@@ -1,0 +1,89 @@
+"""What was fitted, and to which rows: equation, terms, priors, data."""
+
+import numpy as np
+import pandas as pd
+
+from bimixed.description import HEAD, describe
+from bimixed.design import Design
+from bimixed.equation import equation
+from bimixed.reports import elements as html
+from bimixed.reports.mathml import mathml
+from bimixed.results import MixedModelResult
+
+QUANTILES = {"minimum": 0.0, "quartile 1": 0.25, "median": 0.5, "quartile 3": 0.75, "maximum": 1.0}
+
+
+def model_section(results: tuple[MixedModelResult, ...]) -> html.Section:
+    """Equation, terms and, where there are draws, priors."""
+    design = results[0].design
+    told = describe(design)
+    latex = equation(design)
+    terms = pd.DataFrame(told.lines, columns=list(HEAD)).set_index("kind")
+    parts = [
+        f'<div class="scroll">{mathml(latex)}</div>',
+        html.details("LaTeX of the equation", html.code(latex)),
+        html.table(terms, "Terms; parameters counts coefficients, or variances and covariances"),
+        html.bullets([*told.notes, *told.noticed]),
+    ]
+    for result in results:
+        if result.posterior is not None:
+            parts.append(_priors(result))
+    return html.Section("model", "Model", parts)
+
+
+def _priors(result: MixedModelResult) -> str:
+    priors = result.spec.priors if result.spec is not None else None
+    if priors is None:
+        return ""
+    frame = pd.DataFrame(
+        [
+            (name, repr(prior), "given" if name in priors.given else "default")
+            for name, prior in priors.items()
+        ],
+        columns=["parameter", "prior", "from"],
+    ).set_index("parameter")
+    shown = html.table(frame, "Priors, in the units of the data", "dict(spec.priors)")
+    return html.details(f"Priors of the {result.method} fit", shown)
+
+
+def data_section(result: MixedModelResult) -> html.Section:
+    """Rows used and left out, groups, and the response."""
+    design = result.design
+    frame = design.frame
+    rows: list[tuple[str, object]] = [("Rows used", design.n)]
+    if frame.n_dropped:
+        columns = ", ".join(f"{name} {count}" for name, count in frame.missing.items())
+        why = f", by column: {columns}" if columns else ""
+        rows.append(("Rows left out", f"{frame.n_dropped}, because a value is missing{why}"))
+    else:
+        rows.append(("Rows left out", "none"))
+    if design.weights is not None:
+        low, high = design.weights.min(), design.weights.max()
+        name = design.weights_column or "given as an array"
+        rows.append(("Weights", f"{name}, from {low:.4g} to {high:.4g}; residual variance σ²/weight"))
+    if design.offset is not None:
+        rows.append(("Offset", f"from {design.offset.min():.4g} to {design.offset.max():.4g}"))
+    parts = [html.facts(rows)]
+    if design.factors:
+        parts.append(html.table(_groups(design), "Groups: levels, and rows of a level"))
+    parts.append(html.table(_response(design), f"Response {design.formula.response}, of the rows used"))
+    return html.Section("data", "Data", parts)
+
+
+def _groups(design: Design) -> pd.DataFrame:
+    lines = []
+    for factor in {f.key: f for f in design.factors}.values():
+        counts = factor.level_counts()
+        lines.append(
+            (factor.key, factor.n_levels, int(counts.min()), float(np.median(counts)), int(counts.max()))
+        )
+    table = pd.DataFrame(lines, columns=["group", "levels", "fewest rows", "median", "most rows"])
+    table["median"] = [f"{value:g}" for value in table["median"]]
+    return table.set_index("group")
+
+
+def _response(design: Design) -> pd.DataFrame:
+    y = design.y
+    values = {"mean": float(y.mean()), "sd": float(y.std(ddof=1))}
+    values |= {name: float(np.quantile(y, q)) for name, q in QUANTILES.items()}
+    return pd.DataFrame(values, index=pd.Index([design.formula.response], name="response"))
