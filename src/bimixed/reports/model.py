@@ -1,34 +1,42 @@
 """What was fitted, and to which rows: equation, terms, priors, data."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from bimixed.description import HEAD, describe
-from bimixed.design import Design
+from bimixed.design import Design, RandomFactor
 from bimixed.equation import equation
 from bimixed.reports import elements as html
 from bimixed.reports.mathml import mathml
 from bimixed.results import MixedModelResult
+from bimixed.shortening import short_formula
 
 QUANTILES = {"minimum": 0.0, "quartile 1": 0.25, "median": 0.5, "quartile 3": 0.75, "maximum": 1.0}
 
 
 def model_section(results: tuple[MixedModelResult, ...]) -> html.Section:
-    """Equation, terms and, where there are draws, priors."""
-    design = results[0].design
+    """Equation and terms of each model and, where there are draws, priors."""
+    models = {result.formula: result.design for result in results}
+    parts = []
+    for formula, design in models.items():
+        if len(models) > 1:
+            parts.append(html.heading(short_formula(formula)))
+        parts += _terms(design)
+    return html.Section("model", "Model", [*parts, *(_priors(r) for r in results if r.posterior is not None)])
+
+
+def _terms(design: Design) -> list[str]:
     told = describe(design)
     latex = equation(design)
     terms = pd.DataFrame(told.lines, columns=list(HEAD)).set_index("kind")
-    parts = [
+    return [
         f'<div class="scroll">{mathml(latex)}</div>',
         html.details("LaTeX of the equation", html.code(latex)),
         html.table(terms, "Terms; parameters counts coefficients, or variances and covariances"),
         html.bullets([*told.notes, *told.noticed]),
     ]
-    for result in results:
-        if result.posterior is not None:
-            parts.append(_priors(result))
-    return html.Section("model", "Model", parts)
 
 
 def _priors(result: MixedModelResult) -> str:
@@ -46,9 +54,9 @@ def _priors(result: MixedModelResult) -> str:
     return html.details(f"Priors of the {result.method} fit", shown)
 
 
-def data_section(result: MixedModelResult) -> html.Section:
-    """Rows used and left out, groups, and the response."""
-    design = result.design
+def data_section(*results: MixedModelResult) -> html.Section:
+    """Rows used and left out, groups of all results, and the response of the first."""
+    design = results[0].design
     frame = design.frame
     rows: list[tuple[str, object]] = [("Rows used", design.n)]
     if frame.n_dropped:
@@ -64,15 +72,16 @@ def data_section(result: MixedModelResult) -> html.Section:
     if design.offset is not None:
         rows.append(("Offset", f"from {design.offset.min():.4g} to {design.offset.max():.4g}"))
     parts = [html.facts(rows)]
-    if design.factors:
-        parts.append(html.table(_groups(design), "Groups: levels, and rows of a level"))
+    factors = {f.key: f for result in results for f in result.design.factors}
+    if factors:
+        parts.append(html.table(_groups(factors), "Groups: levels, and rows of a level"))
     parts.append(html.table(_response(design), f"Response {design.formula.response}, of the rows used"))
     return html.Section("data", "Data", parts)
 
 
-def _groups(design: Design) -> pd.DataFrame:
+def _groups(factors: Mapping[str, RandomFactor]) -> pd.DataFrame:
     lines = []
-    for factor in {f.key: f for f in design.factors}.values():
+    for factor in factors.values():
         counts = factor.level_counts()
         lines.append(
             (factor.key, factor.n_levels, int(counts.min()), float(np.median(counts)), int(counts.max()))

@@ -13,7 +13,7 @@ from bimixed.reports.pictures import of_comparison, of_result, pictures_section
 from bimixed.reports.sources import again_section, cite_section
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS
-from bimixed.shortening import MANY, short_formula
+from bimixed.shortening import MANY, listed, short_formula
 
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
@@ -59,26 +59,25 @@ def result_page(result: MixedModelResult) -> str:
 
 
 def comparison_page(comparison: "Comparison") -> str:
-    """The page of several fits of one model: what they share, where they differ, and what that means."""
+    """The page of several fits: what they share, where they differ, and what that means."""
     named = dict(zip(comparison.names, comparison.results, strict=True))
-    first = comparison.results[0]
-    formula = short_formula(first.formula)
-    names = " and ".join(comparison.names)
-    heading = f"<h1>{html.text(names)}: <code>{html.text(formula)}</code></h1>"
+    formulas = list(dict.fromkeys(short_formula(result.formula) for result in comparison.results))
+    names = listed(comparison.names)
+    of = f"<code>{html.text(formulas[0])}</code>" if len(formulas) == 1 else f"{len(formulas)} models"
     leads = "".join(lead(result, name) for name, result in named.items() if not result.diagnostics.ok)
-    top = heading + html.paragraph(comparison.verdict, "lead") + leads
+    top = f"<h1>{html.text(names)}: {of}</h1>{html.paragraph(comparison.verdict, 'lead')}{leads}"
     sections = [
         model_section(comparison.results),
-        data_section(first),
+        data_section(*comparison.results),
         html.Section("estimates", "Estimates side by side", _side_by_side(comparison)),
         html.Section("differences", "What the differences mean", _differences(comparison)),
         html.Section("shrinkage", "Shrinkage", _shrinkage(comparison)),
-        pictures_section(of_comparison(comparison), first.design),
+        pictures_section(of_comparison(comparison), *(result.design for result in comparison.results)),
         checks_section(named),
         cite_section(comparison.results),
         again_section(named),
     ]
-    return html.document(f"bimixed: {names} of {formula}", top, sections, _FOOT)
+    return html.document(f"bimixed: {names} of {', '.join(formulas)}", top, sections, _FOOT)
 
 
 def _side_by_side(comparison: "Comparison") -> list[str]:
@@ -93,6 +92,8 @@ def _side_by_side(comparison: "Comparison") -> list[str]:
 def _differences(comparison: "Comparison") -> list[str]:
     """The verdicts; of many parameters those that don't agree."""
     table, told = comparison.agreement, ""
+    if len(comparison.results) == 2:
+        table = table.drop(columns="result")
     if len(table) > MANY:
         odd = table[table["verdict"] != "agrees"]
         agreeing = len(table) - len(odd)
@@ -100,7 +101,8 @@ def _differences(comparison: "Comparison") -> list[str]:
             f"{agreeing} of {len(table)} rows agree and aren't shown; comparison.agreement has all."
         )
         table = odd
-    return [html.table(table, texts=("reason",)), told]
+    models = [note for note in comparison.summary().notes if note.startswith("Different models")]
+    return [html.bullets(models), html.table(table, texts=("reason",)), told]
 
 
 def _shrinkage(comparison: "Comparison") -> list[str]:

@@ -1,6 +1,6 @@
 """The pictures of a page: a list of what is drawn, and how it is told to those who don't see it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ class Picture:
 def of_result(fit: MixedModelResult) -> Iterator[Picture]:
     """Estimates, levels, data with fitted lines, residuals, and what the fit would make."""
     design = fit.design
-    yield from _forests(fit, fit)
+    yield from _forests(fit, design.names, fit.uncertainty.variance_parameters().names)
     for key, name in _coefficients(design)[:MOST]:
         yield Picture(
             partial(plots.caterpillar, fit, key, name),
@@ -84,9 +84,8 @@ def of_result(fit: MixedModelResult) -> Iterator[Picture]:
 def of_comparison(comparison: "Comparison") -> Iterator[Picture]:
     """Estimates of all results beside each other, shrinkage, and densities where there are draws."""
     results = comparison.results
-    design = results[0].design
-    yield from _forests(comparison, results[0])
-    for key, name in _coefficients(design)[:MOST]:
+    yield from _forests(comparison, comparison.fixef.index, comparison.varcorr.index)
+    for key, name in _coefficients(*(result.design for result in results))[:MOST]:
         yield Picture(
             partial(plots.shrinkage, comparison, key, name),
             f"Each level's own estimate of {name}, and where partial pooling by {key} moves it.",
@@ -101,10 +100,10 @@ def of_comparison(comparison: "Comparison") -> Iterator[Picture]:
         )
 
 
-def pictures_section(found: Iterable[Picture], design: Design) -> html.Section:
+def pictures_section(found: Iterable[Picture], *designs: Design) -> html.Section:
     """Drawn, or the reason why not in words."""
     parts = [_figure(picture) for picture in found]
-    left = len(_coefficients(design)) - MOST
+    left = len(_coefficients(*designs)) - MOST
     if left > 0:
         parts.append(html.paragraph(f"{left} more random coefficients have no picture here."))
     return html.Section("pictures", "Pictures", parts)
@@ -124,14 +123,13 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _forests(fits: Any, first: MixedModelResult) -> Iterator[Picture]:
-    variances = first.uncertainty.variance_parameters().names
-    kinds: list[tuple[Any, str, Sequence[str]]] = [
-        ("fixed", "Fixed effects", first.design.names),
+def _forests(fits: Any, fixed: Sized, variances: Sized) -> Iterator[Picture]:
+    kinds: list[tuple[Any, str, Sized]] = [
+        ("fixed", "Fixed effects", fixed),
         ("variance", "Standard deviations, correlations and sigma", variances),
     ]
     for which, told, names in kinds:
-        if names:
+        if len(names):
             some = f" of the first {MANY} of {len(names)}" if len(names) > MANY else ""
             yield Picture(
                 partial(plots.forest, fits, which),
@@ -154,9 +152,10 @@ def _pairs(fit: MixedModelResult) -> Iterator[Picture]:
             return
 
 
-def _coefficients(design: Design) -> list[tuple[str, str]]:
+def _coefficients(*designs: Design) -> list[tuple[str, str]]:
     """Group and name of every random coefficient whose levels have rows of their own."""
-    return [(f.key, name) for f in design.factors if not f.is_mixed for name in f.names]
+    factors = [f for design in designs for f in design.factors if not f.is_mixed]
+    return list(dict.fromkeys((f.key, name) for f in factors for name in f.names))
 
 
 def _has_covariate(design: Design) -> bool:

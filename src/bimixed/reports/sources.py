@@ -138,7 +138,9 @@ def code_of(named: Mapping[str, MixedModelResult]) -> str:
         given = "".join(f", {key}={value!r}" for key, value in result.arguments.items())
         lines.append(f'{variable} = {specs[_specification(result)]}.fit("{result.method}"{given})')
     if len(named) > 1:
-        lines.append(f"comparison = bm.compare({', '.join(fits)})")
+        default = list(named) == [result.method for result in named.values()]
+        names = "" if default else f", names={list(named)!r}"
+        lines.append(f"comparison = bm.compare({', '.join(fits)}{names})")
     return "\n".join(lines)
 
 
