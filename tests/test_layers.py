@@ -60,7 +60,10 @@ LAYERS = [
     "inference",
     "plots",
     "reports",
+    "table_files",
+    "cli",
     "__init__",
+    "__main__",
     "demo",
 ]
 LAZY = {

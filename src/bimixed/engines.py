@@ -17,7 +17,7 @@ from bimixed.priors import Priors
 from bimixed.results import MixedModelResult
 
 METHODS = ("reml", "ml", "nuts", "importance")
-_ONLY = {
+ONLY = {
     "optimizer": ("reml", "ml"),
     "start": ("reml", "ml"),
     "draws": ("nuts", "importance"),
@@ -159,7 +159,7 @@ def known_method(method: object) -> str:
 def _refuse_other_engines(method: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Arguments of the other engine would change nothing; say so."""
     for name, value in given.items():
-        theirs = _ONLY.get(name, METHODS)
+        theirs = ONLY.get(name, METHODS)
         if method in theirs:
             continue
         if value is not defaults[name] and value != defaults[name]:

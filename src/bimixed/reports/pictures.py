@@ -86,8 +86,13 @@ def of_comparison(comparison: "Comparison") -> Iterator[Picture]:
     results = comparison.results
     yield from _forests(comparison, comparison.fixef.index, comparison.varcorr.index)
     for key, name in _coefficients(*(result.design for result in results))[:MOST]:
+        have = {
+            own: result
+            for own, result in zip(comparison.names, results, strict=True)
+            if (key, name) in _coefficients(result.design)
+        }
         yield Picture(
-            partial(plots.shrinkage, comparison, key, name),
+            partial(plots.shrinkage, have, key, name),
             f"Each level's own estimate of {name}, and where partial pooling by {key} moves it.",
             f"{name} by {key}: hollow circles are levels on their own (no pooling), 0 is the population "
             "(complete pooling). The fewer rows a level has, the nearer to 0 the results are.",
