@@ -1,6 +1,7 @@
 """Every Python block of the README and the guides runs as typed, one after the other."""
 
 import re
+import shlex
 import warnings
 from pathlib import Path
 
@@ -8,8 +9,18 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
+import bimixed as bm
+from bimixed.cli import main
+
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/specification.md", "docs/inference.md", "docs/interoperation.md", "docs/plots.md"]
+PAGES = [
+    "README.md",
+    "docs/specification.md",
+    "docs/inference.md",
+    "docs/interoperation.md",
+    "docs/plots.md",
+    "docs/reports.md",
+]
 OPTIONAL = {"docs/interoperation.md": "sklearn"}
 """What a page needs that bimixed doesn't."""
 
@@ -29,6 +40,19 @@ def test_blocks_run(page, tmp_path, monkeypatch):
         for block in blocks:
             exec(compile(block, page, "exec"), names)
             plt.close("all")
+
+
+def test_commands_run(tmp_path, monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    bm.load_dataset("radon").to_csv("radon.csv", index=False)
+    text = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    commands = "".join(re.findall(r"```bash\n(.*?)```", text, flags=re.S)).splitlines()
+    assert len(commands) >= 5
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "bimixed"
+        assert main(arguments) == 0, command
 
 
 OTHERS = [

@@ -4,6 +4,7 @@ Columns are centred before they are multiplied, and the centre is kept: means of
 of parts with different means are exact (Chan, Golub and LeVeque 1983). Levels are matched by their labels.
 """
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -143,6 +144,9 @@ class Moments:
     def __repr__(self) -> str:
         levels = ", ".join(f"{f.key} ({len(f.levels)} levels)" for f in self.factors)
         return f"Cross-products of {self.n} rows: {self.names[-1]} on {len(self.names) - 1} columns; {levels}"
+
+    def _repr_html_(self) -> str:
+        return f'<div class="bimixed"><p>{html.escape(repr(self))}</p></div>'
 
 
 class _Moved:

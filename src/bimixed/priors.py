@@ -14,6 +14,7 @@ root mean square of its least-squares residual), a change of one s_j that moves 
 """
 
 import difflib
+import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -176,6 +177,17 @@ class Priors(Mapping[str, Prior]):
         ]
         told = [] if len(lines) <= MANY else ["spec.priors['name'] has each, dict(spec.priors) all"]
         return "\n".join([*lines_in_part(lines), *told])
+
+    def _repr_html_(self) -> str:
+        body = []
+        for name in lines_in_part(list(self.of)):
+            cells = ["", ""]
+            if name in self.of:
+                cells = [repr(self.of[name]), "given" if name in self.given else "default"]
+            shown = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+            body.append(f"<tr><th>{html.escape(name)}</th>{shown}</tr>")
+        table = f'<table class="bimixed-table"><tbody>{"".join(body)}</tbody></table>'
+        return f'<div class="bimixed"><h3>Priors</h3>{table}</div>'
 
 
 def sd_name(key: str, coefficient: str) -> str:

@@ -10,7 +10,7 @@ variances too, it has a second part (Greven and Kneib 2010), by the implicit fun
 Parameters at the boundary stay there when y changes a little, and are left out. The 1 stands for σ.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from bimixed.likelihood.information import moves
 from bimixed.likelihood.objective import cross_times
 from bimixed.likelihood.variances import VarianceUncertainty
 from bimixed.results import MixedModelResult
+from bimixed.results.summary import Summary
 from bimixed.results.uncertainty import NormalApproximation
 
 FLAT = 1e-9
@@ -47,6 +48,10 @@ class ConditionalAic:
     loglik: float
     df: float
     df_given_variances: float
+
+    def _repr_html_(self) -> str:
+        facts = [(field.name, f"{getattr(self, field.name):.4f}") for field in fields(self)]
+        return Summary("Conditional AIC", tuple(facts), (), (), ())._repr_html_()
 
 
 def conditional_aic(fit: MixedModelResult) -> ConditionalAic:

@@ -14,6 +14,7 @@ from bimixed.covariance import Array
 from bimixed.exceptions import DataError, FormulaError
 from bimixed.results.fixef_tests import DDF, NAMES, independent_rows, named_after
 from bimixed.results.student import f_tail
+from bimixed.results.summary import Summary
 from bimixed.results.tables import check_level, combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
 
@@ -52,14 +53,25 @@ class HypothesisTest:
     table: pd.DataFrame
 
     def __str__(self) -> str:
+        title, joint = self._told()
         rows = self.table.rename_axis(columns=None).round(4).to_string()
-        if self.ddf == "posterior":
-            return f"Posterior of linear combinations\n\n{rows}"
-        by = NAMES[self.ddf]
-        joint = f"F({self.num_df:.0f}, {self.den_df:.2f}) = {self.F:.4f}, p = {self.p_value:.4g}"
-        return f"Linear hypotheses, by {by}\n{joint}\n\n{rows}"
+        return "\n".join([title, *joint, "", rows])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        title, joint = self._told()
+        table = self.table.rename_axis(columns=None)
+        whole = (".table",)
+        facts = tuple(("All together", line) for line in joint)
+        return Summary(title, facts, (("Each by itself", table),), (), whole)._repr_html_()
+
+    def _told(self) -> tuple[str, list[str]]:
+        """Title, and the joint test where there is one."""
+        if self.ddf == "posterior":
+            return "Posterior of linear combinations", []
+        joint = f"F({self.num_df:.0f}, {self.den_df:.2f}) = {self.F:.4f}, p = {self.p_value:.4g}"
+        return f"Linear hypotheses, by {NAMES[self.ddf]}", [joint]
 
 
 def linear_test(fit: "Inferring", given: Any, ddf: str | None, level: float) -> HypothesisTest:

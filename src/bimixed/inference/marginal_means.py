@@ -14,6 +14,7 @@ from bimixed.exceptions import DataError
 from bimixed.inference.contrasts import SAME, Coefficients, contrast_rows, interaction_rows
 from bimixed.inference.multiplicity import adjusted_p, check_adjust, critical_values
 from bimixed.results.fixef_tests import NAMES, FixefTests, named_after
+from bimixed.results.summary import Summary
 from bimixed.results.tables import combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
 from bimixed.vocabulary import refuse_foreign_means
@@ -202,13 +203,23 @@ class MarginalMeans:
         return table
 
     def __str__(self) -> str:
+        title, notes = self._told()
+        table = self.table.rename_axis(columns=None).round(4).to_string(index=False)
+        return "\n".join([title, "", table, *([""] if notes else []), *(f"* {n}" for n in notes)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        title, notes = self._told()
+        table = self.table.rename_axis(columns=None).set_index(list(self.levels.columns))
+        return Summary(title, (), (("Estimates", table),), tuple(notes), (".table",))._repr_html_()
+
+    def _told(self) -> tuple[str, list[str]]:
+        """Title and notes."""
         title = "Marginal means" if self.what == "mean" else f"Slopes of {self.what}"
         by = f"limits of {self.level:.0%} by "
         by += "equal tails of the posterior" if self.tests is None else NAMES[self.ddf]
-        table = self.table.rename_axis(columns=None).round(4).to_string(index=False)
         notes = list(self.notes)
         if self.table["estimate"].isna().any():
             notes.append("NaN: the data have no rows that would tell this mean from others.")
-        return "\n".join([f"{title} ({by})", "", table, *([""] if notes else []), *(f"* {n}" for n in notes)])
-
-    __repr__ = __str__
+        return f"{title} ({by})", notes

@@ -14,7 +14,7 @@ from bimixed.inference.curve import Branch, Curve, trace
 from bimixed.marginal.progress import Progress
 from bimixed.results import MixedModelResult
 from bimixed.results.normal import coverage, quantile
-from bimixed.results.summary import format_table
+from bimixed.results.summary import Summary, format_table
 from bimixed.results.tables import check_level
 from bimixed.shortening import short_formula
 
@@ -127,23 +127,29 @@ class Profile:
         return profile(self, parameters, levels)
 
     def __str__(self) -> str:
-        limits = self.conf_int()
-        table = pd.DataFrame(
-            {
-                "estimate": self.estimates,
-                "lower": limits["lower"],
-                "upper": limits["upper"],
-                "criterion": self.criterion,
-            }
-        )
+        table, notes = self._told()
         lines = [f"Profile likelihood of {short_formula(self.formula)}", "", "Limits of 95 %:"]
         lines += format_table(table).split("\n")
         if set(self.criterion) == {"REML", "ML"}:
-            lines += ["", "* Fixed effects are profiled by ML, from a refit; variance parameters by REML."]
-        lines += [f"* {note}" for note in self.notes]
-        return "\n".join(lines)
+            lines.append("")
+        return "\n".join([*lines, *(f"* {note}" for note in notes)])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table, notes = self._told()
+        title = f"Profile likelihood of {short_formula(self.formula)}"
+        sections = (("Limits of 95 %", table),)
+        return Summary(title, (), sections, tuple(notes), (".conf_int()",))._repr_html_()
+
+    def _told(self) -> tuple[pd.DataFrame, list[str]]:
+        """Estimates with limits, and notes."""
+        limits = self.conf_int()
+        columns = {"estimate": self.estimates, "lower": limits["lower"], "upper": limits["upper"]}
+        both = set(self.criterion) == {"REML", "ML"}
+        how = "Fixed effects are profiled by ML, from a refit; variance parameters by REML."
+        table = pd.DataFrame({**columns, "criterion": self.criterion})
+        return table, [*([how] if both else []), *self.notes]
 
 
 def profile(

@@ -159,15 +159,26 @@ class Diagnostics:
     details: Mapping[str, object] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        names = ("converged", "singular", "n_evaluations", *_OF_DRAWS, "seconds")
-        facts = {name: getattr(self, name) for name in names}
-        shown = {name: _shown(value) for name, value in facts.items() if value is not None}
-        shown |= {name: _shown(value) for name, value in self.details.items()}
+        shown = self._facts()
         width = max(map(len, shown))
         lines = [f"  {name:<{width}}  {value}" for name, value in shown.items()]
         messages = [textwrap.fill(f"* {message}", 100, subsequent_indent="  ") for message in self.messages]
-        state = "ok" if self.ok else "see the messages" if messages else "not ok"
-        return "\n".join([f"Diagnostics: {state}", *lines, *messages])
+        return "\n".join([self._state(), *lines, *messages])
+
+    def _repr_html_(self) -> str:
+        from bimixed.results.summary import Summary
+
+        return Summary(self._state(), tuple(self._facts().items()), (), self.messages, ())._repr_html_()
+
+    def _state(self) -> str:
+        state = "ok" if self.ok else "see the messages" if self.messages else "not ok"
+        return f"Diagnostics: {state}"
+
+    def _facts(self) -> dict[str, str]:
+        names = ("converged", "singular", "n_evaluations", *_OF_DRAWS, "seconds")
+        facts = {name: getattr(self, name) for name in names}
+        shown = {name: _shown(value) for name, value in facts.items() if value is not None}
+        return shown | {name: _shown(value) for name, value in self.details.items()}
 
 
 _OF_DRAWS = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "pareto_k")

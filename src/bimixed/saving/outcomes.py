@@ -22,6 +22,7 @@ def pack_outcome(writer: Writer, fit: MixedModelResult) -> Record:
     """The record of a result without its specification."""
     own = {f.name: getattr(fit.diagnostics, f.name) for f in fields(Diagnostics)}
     record: Record = {"method": fit.method, "diagnostics": _plain(own), "fitted": writer.put(fit.fitted)}
+    record["arguments"] = _plain(fit.arguments)
     if isinstance(fit.uncertainty, Draws):
         cov = {key: writer.put(values) for key, values in fit.uncertainty.random_cov.items()}
         return record | {"posterior": _pack_tree(writer, fit.posterior), "random_cov": cov}
@@ -94,6 +95,8 @@ class Outcome:
         Of likelihood fits.
     posterior : xarray.DataTree or None
     random_cov : mapping, group → (draws, K, K) array
+    arguments : mapping
+        Of the fit, other than defaults.
     """
 
     method: str
@@ -103,12 +106,13 @@ class Outcome:
     optimum: Optimum | None
     posterior: Any
     random_cov: Mapping[str, Array]
+    arguments: Mapping[str, Any]
 
     def of(self, spec: ModelSpec) -> MixedModelResult:
         """The result of this specification."""
         if self.optimum is not None:
             found = at_optimum(spec.design, self.method == "reml", self.optimum, self.diagnostics)
-            return replace(found, spec=spec)
+            return replace(found, spec=spec, arguments=self.arguments)
         kept = replace(flatten(spec.design, self.posterior), random_cov=dict(self.random_cov))
         return MixedModelResult(
             method=self.method,
@@ -119,6 +123,7 @@ class Outcome:
             uncertainty=kept,
             posterior=self.posterior,
             left_out=LeftOut(spec.design, spec.priors),
+            arguments=self.arguments,
         )
 
 
@@ -140,4 +145,5 @@ def unpack_outcome(reader: Reader, record: Record) -> Outcome:
         optimum=optimum,
         posterior=None if optimum is not None else _unpack_tree(reader, record["posterior"]),
         random_cov={key: reader.get(values) for key, values in record.get("random_cov", {}).items()},
+        arguments=record.get("arguments", {}),
     )
