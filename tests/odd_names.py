@@ -1,4 +1,4 @@
-"""Data whose names of columns and levels are HTML."""
+"""Data whose names of columns and levels are HTML, and levels formulas and control characters too."""
 
 import numpy as np
 
@@ -12,6 +12,6 @@ def odd_data():
     """sleepstudy, one response missing."""
     data = bm.load_dataset("sleepstudy")
     data.columns = [RESPONSE, COVARIATE, GROUP]
-    data[GROUP] = [f"<img src=x onerror=alert({label})>" for label in data[GROUP]]
+    data[GROUP] = [f"<img src=x onerror=alert({label})> $\\frac$ --\a" for label in data[GROUP]]
     data.iloc[3, 0] = np.nan
     return data

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ LARGEST = 600_000
 PIXELS = 144
 """Of an inch, in those."""
 CSS_PIXELS = 96
+_FORBIDDEN = bytes(code for code in range(32) if code not in b"\t\n\r")
+"""Control characters, for which XML has no place; texts of pictures are in its comments."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,15 @@ def embedded(draw: Callable[[], Any]) -> Embedded:
     import matplotlib
     import matplotlib.pyplot as plt
 
-    fixed = {"svg.fonttype": "path", "svg.hashsalt": "bimixed", "figure.dpi": 100.0}
+    # names of columns and levels may have dollar signs, which aren't formulas
+    fixed = {"svg.fonttype": "path", "svg.hashsalt": "bimixed", "figure.dpi": 100.0, "text.parse_math": False}
     before = set(plt.get_fignums())
     interactive = matplotlib.is_interactive()
     plt.ioff()
     try:
-        with plt.style.context(["default", fixed], after_reset=True):
+        with plt.style.context(["default", fixed], after_reset=True), warnings.catch_warnings():
+            # a letter that the font hasn't is a box here, and itself in the page's tables
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             drawn = draw()
             first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
             figure = first if hasattr(first, "savefig") else first.figure
@@ -68,6 +74,7 @@ def embedded(draw: Callable[[], Any]) -> Embedded:
 
 def _source(figure: Any) -> str:
     kind, content = "svg+xml", _saved(figure, format="svg", metadata={"Date": None})
+    content = content.translate(None, _FORBIDDEN)
     if len(content) > LARGEST:
         kind, content = "png", _saved(figure, format="png", dpi=PIXELS)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
