@@ -4,11 +4,12 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench optima calibration dist lint types clean constraints
+.PHONY: help env demo test bench optima calibration docs dist lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
@@ -19,6 +20,7 @@ help:
 	@echo "make calibration  ranks of true values in simulated posteriors: docs/calibration.md, and coverage of"
 	@echo "             intervals of every kind: docs/coverage.md"
 	@echo "             (half an hour; interrupted, it goes on; a look: make calibration CALIBRATION='--page-only')"
+	@echo "make docs    the documentation site: docs/_build/html/index.html"
 	@echo "make dist    wheel and sdist, each installed into an empty environment where the first example runs"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
 	@echo "make clean   remove the environments and everything that was built"
@@ -65,6 +67,15 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+$(DOCS_STAMP): pyproject.toml constraints.txt | $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# Warnings, such as links that lead nowhere, are errors.
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --builder html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 # Each archive in an environment without anything else, away from the sources.
 dist: $(STAMP)
 	rm -rf dist build
@@ -76,4 +87,4 @@ dist: $(STAMP)
 	done
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(PEERS) build dist out docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

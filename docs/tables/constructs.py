@@ -368,7 +368,8 @@ def page(results: dict[str, list[dict]]) -> str:
         correlated = bool(re.search(r"\((0 \+ f|f|x|scale\(x\)|log\(p\)) \| g\)", construct.formula or ""))
         cells = [cell(found[tool], reference, correlated) for tool in ("bimixed", *tools[:-1])]
         shown = said.replace("|", "\\|")
-        lines.append(f"| {construct.title}: `{shown}` | {' | '.join(cells)} |")
+        code = f"`` {shown} ``" if "`" in shown else f"`{shown}`"
+        lines.append(f"| {construct.title}: {code} | {' | '.join(cells)} |")
         for tool in tools:
             if "error" in found[tool] and found[tool]["error"] != "no way to say it":
                 message = found[tool]["error"].replace("|", "\\|").replace("<", "&lt;")
