@@ -18,6 +18,14 @@ COLUMNS = [
     "np.load",
     "ｅｖａｌ",
     "it's",
+    "x.to_csv",
+    "to_csv.__globals__",
+    "q.__globals__",
+    "].modules",
+    "].system",
+    "bs.run",
+    "a.b",
+    "b.c",
 ]
 
 HARMLESS = [
@@ -25,6 +33,7 @@ HARMLESS = [
     "log(y) ~ C(x, contr.treatment('a')) * poly(day, 2) + (0 + x || g:h) + (1 | g/h)",
     "y ~ scale(x) + bs(day, df=4, degree=3) + np.log1p(np.abs(x)) + I(x**2) + offset(log(day)) + (1 | g)",
     "y ~ (x + day)**2 - x:day + x %in% g + (1 | C(g))",
+    "y ~ a.b + I(a.b**2) + (1 | b.c)",
     "y ~ `Height (cm)` + Sepal.Length + Q('Height (cm)') + (1 | g)",
     "y ~ {x + day} + I(x > 3) + I((x > 1) & (day < 2)) + (1 | g)",
     "y ~ . + (1 | g)",
@@ -35,6 +44,16 @@ HARMLESS = [
 ]
 
 HARMFUL = [
+    "y ~ I(0*x + len(max(['f', 'g'], key=x.to_csv)))",
+    "y ~ x.to_csv",
+    "y ~ I(x.to_csv.__globals__['sys'].modules['os'].system)",
+    "y ~ I(len(max(['a', 'b'], key=x.to_csv.__globals__['sys'].modules['os'].system)))",
+    "y ~ q.__globals__",
+    "y ~ I(g['os'].system)",
+    "y ~ I(max(['f'], key=bs.run))",
+    "y ~ I(a.b.c)",
+    "y ~ a.b('f')",
+    "y ~ a.b['f']",
     "y ~ eval('1') + (1 | g)",
     "y ~ I(__import__('os').system('ls')) + (1 | g)",
     "y ~ x.to_pickle('f') + (1 | g)",

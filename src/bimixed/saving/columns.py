@@ -74,6 +74,11 @@ def pack_column(writer: Writer, column: pd.Series, name: str) -> Record:
     """
     dtype = column.dtype
     if isinstance(dtype, pd.ArrowDtype):
+        if dtype.kind not in "biufOU":
+            raise DataError(
+                f"A file can't hold {name}, whose type is {dtype}; convert it first, dates by "
+                "pd.to_datetime(data['t'].astype(str)), or to text."
+            )
         return pack_column(writer, column.convert_dtypes(dtype_backend="numpy_nullable"), name)
     if isinstance(dtype, pd.CategoricalDtype):
         return {

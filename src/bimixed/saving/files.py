@@ -80,14 +80,14 @@ def load(
     try:
         recipe, priors = unpack_spec(reader, reader.document["spec"])
         outcome = unpack_outcome(reader, reader.document["outcome"])
+        spec = make_spec(recipe, priors, context or {}, trust)
+        if spec.design.n != len(outcome.fitted):
+            raise DataError(_other(path, f"{spec.design.n} rows in place of {len(outcome.fitted)}"))
+        fit = outcome.of(spec)
     except BimixedError:
         raise
     except DAMAGES as error:
         raise damaged(path, error) from error
-    spec = make_spec(recipe, priors, context or {}, trust)
-    if spec.design.n != len(outcome.fitted):
-        raise DataError(_other(path, f"{spec.design.n} rows in place of {len(outcome.fitted)}"))
-    fit = outcome.of(spec)
     _check_same(path, fit, outcome)
     return fit
 

@@ -13,6 +13,7 @@ import tokenize
 import unicodedata
 from collections.abc import Collection, Iterable
 
+from bimixed.design.expressions import TRANSFORMS
 from bimixed.exceptions import DataError
 from bimixed.formula.scanner import quoted
 
@@ -96,8 +97,8 @@ def _unknown(text: str, columns: frozenset[str], given: frozenset[str]) -> str |
         tokens = _tokens(re.sub("`[^`]*`", f" {_STAND_IN} ", text))
     except (tokenize.TokenError, SyntaxError):
         return "signs that can't be read"
-    padded = [(tokenize.OP, "")] * 2 + tokens + [(tokenize.OP, "")] * 3
-    for i in range(2, len(padded) - 3):
+    padded = [(tokenize.OP, "")] * 3 + tokens + [(tokenize.OP, "")] * 4
+    for i in range(3, len(padded) - 4):
         kind, string = padded[i]
         before = padded[i - 1][1]
         if kind == tokenize.STRING and (string[0] not in "'\"" or string[:3] in ("'''", '"""')):
@@ -106,7 +107,7 @@ def _unknown(text: str, columns: frozenset[str], given: frozenset[str]) -> str |
             return repr(string)
         if string in ("(", "[") and before in (")", "]", "}", _STAND_IN):
             return f"'{before.replace(_STAND_IN, '`')}{string}'"
-        if kind == tokenize.NAME and not _is_known([s for _, s in padded[i - 2 : i + 4]], columns, given):
+        if kind == tokenize.NAME and not _is_known([s for _, s in padded[i - 3 : i + 5]], columns, given):
             return repr(f".{string}" if before == "." else string)
     return None
 
@@ -118,26 +119,36 @@ def _tokens(text: str) -> list[tuple[int, str]]:
 
 
 def _is_known(around: list[str], columns: frozenset[str], given: frozenset[str]) -> bool:
-    """Whether a name is harmless, between two tokens before it and three after."""
-    owner, before, name, after, then, last = around
+    """Whether a name is harmless, between three tokens before it and four after."""
+    before_owner, owner, before, name, after, then, last, _ = around
     if unicodedata.normalize("NFKC", name) != name:
         return False  # Python would read another one
     if name in _WORDS or name == _STAND_IN:
         return True
+    taken = FUNCTIONS | columns | given | frozenset(ATTRIBUTES)
     if before == ".":
         if name in ATTRIBUTES.get(owner, OF_COLUMNS):
             return True
-        return _is_dotted_column(owner, name, columns) and after != "("
+        return _is_dotted_column(before_owner, owner, name, after, columns, taken)
     if after == "=" and before in ("(", ","):
         return True  # an argument's name
-    if after == "." and _is_dotted_column(name, then, columns) and last != "(":
+    if after == "." and _is_dotted_column(before, name, then, last, columns, taken):
         return True
     if keyword.iskeyword(name):
         return False
     return name in FUNCTIONS or name in given or (name in columns and after != "(")
 
 
-def _is_dotted_column(owner: str, name: str, columns: frozenset[str]) -> bool:
-    """Whether two names are one of R's column names, such as ``Sepal.Length``."""
-    taken = owner in FUNCTIONS or hasattr(builtins, owner)
-    return f"{owner}.{name}" in columns and not taken
+def _is_dotted_column(
+    before: str, owner: str, name: str, after: str, columns: frozenset[str], taken: frozenset[str]
+) -> bool:
+    """Whether two names are one of R's column names, such as ``Sepal.Length``, and nothing else.
+
+    The first is no name that means something, so that nothing of an object is taken, and no third one or call
+    follows.
+    """
+    if f"{owner}.{name}" not in columns or not owner.isidentifier() or not name.isidentifier():
+        return False
+    if owner in taken or owner in TRANSFORMS or hasattr(builtins, owner):
+        return False
+    return before != "." and after not in (".", "(", "[") and not name.startswith("_")
