@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 import bimixed as bm
-from bimixed.compare import Comparison, _only_in, own_estimates
+from bimixed.compare import Comparison, own_estimates
 from bimixed.ml_bias import MLBias
-from bimixed.overlaps import Marginal, overlap
+from bimixed.model_differences import only_in
+from bimixed.overlaps import Marginal, of_drawn, of_wald, overlap
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +235,9 @@ def test_formulas_that_share_terms(radon_reml, radon_nuts):
 
 def test_of_different_models_only_the_difference_is_told():
     names = [f"x{j}" for j in range(2000)]
-    first, second = _only_in("fixed effects", names, [*names[:-1], "z"])
+    first, second = only_in("fixed effects", names, [*names[:-1], "z"])
     assert (first, second) == ("'x1999' is only in the first", "'z' is only in the second")
-    (told,) = _only_in("fixed effects", names, names[:1])
+    (told,) = only_in("fixed effects", names, names[:1])
     assert len(told) < 300
 
 
@@ -279,28 +280,52 @@ def test_overlap_against_integrals():
     assert overlap(one, two) == pytest.approx(2 * stats.norm.cdf(-0.75), abs=1e-4)
     rng = np.random.default_rng(0)
     sds = rng.lognormal(np.log(2.0), 0.3, 4000)
-    assert overlap(Marginal.of_draws(sds, low=0.0), Marginal.of_sd(2.0, 0.6)) > 0.97  # Monte Carlo and kernel
-    near = np.abs(rng.normal(size=4000))
-    half = Marginal(lambda x: 2 * stats.norm.pdf(x) * (x >= 0), 0.0, 5.0)
-    assert overlap(Marginal.of_draws(near, low=0.0), half) > 0.96
+    assert overlap(of_drawn("sd_g[x]", sds), of_wald("sd_g[x]", 2.0, 0.6)) > 0.97  # Monte Carlo and kernel
     z = rng.normal(0.5, 0.2, 4000)
-    assert (
-        overlap(
-            Marginal.of_draws(np.tanh(z), -1, 1),
-            Marginal.of_correlation(np.tanh(0.5), 0.2 * (1 - np.tanh(0.5) ** 2)),
-        )
-        > 0.97
-    )
-    for curve in (
-        Marginal.of_sd(2.0, 0.6),
-        Marginal.of_correlation(0.5, 0.2),
-        Marginal.of_draws(near, low=0.0),
+    r = np.tanh(0.5)
+    assert overlap(of_drawn("corr_g[a,b]", np.tanh(z)), of_wald("corr_g[a,b]", r, 0.2 * (1 - r**2))) > 0.97
+    assert np.isnan(overlap(of_wald("sigma", 0.0, np.nan), one))
+    assert np.isnan(overlap(of_wald("corr_g[a,b]", 1.0, np.nan), one))
+    # wide ones: the integral of the densities of the sd itself, and of the correlation
+    for name, mine, other in (
+        ("sd_g[x]", (0.05, 0.1), (0.06, 0.15)),
+        ("corr_g[a,b]", (0.9, 0.6), (-0.9, 0.6)),
     ):
-        grid = np.linspace(curve.low, curve.high, 20001)
-        assert np.trapezoid(curve.density(grid), grid) == pytest.approx(1.0, abs=2e-3)
-    assert np.isnan(overlap(Marginal.of_sd(0.0, np.nan), one)) and np.isnan(
-        overlap(Marginal.of_correlation(1.0, np.nan), one)
-    )
+        if name.startswith("sd"):
+            x = np.exp(np.linspace(-20, 12, 400_001))
+            f, g = (stats.lognorm.pdf(x, error / est, scale=est) for est, error in (mine, other))
+        else:
+            t = np.linspace(-12, 12, 400_001)
+            x, f, g = t, *(stats.norm.pdf(t, np.arctanh(e), s / (1 - e**2)) for e, s in (mine, other))
+        wanted = np.trapezoid(np.minimum(f, g), x)
+        assert overlap(of_wald(name, *mine), of_wald(name, *other)) == pytest.approx(wanted, abs=5e-3)
+
+
+def test_other_data_are_told(radon_reml):
+    data = bm.load_dataset("radon")
+    weighted = bm.ModelSpec(radon_reml.formula, data.assign(w=data["floor"] + 1.0), weights="w").fit()
+    comparison = bm.compare(radon_reml, weighted)
+    assert "Different models: weights differ." in str(comparison)
+    assert (comparison.agreement["verdict"] != "suspicious").all()
+    scaled = bm.ModelSpec(radon_reml.formula, data.assign(log_uranium=2.0 * data["log_uranium"])).fit()
+    assert "log_uranium has other values" in str(bm.compare(radon_reml, scaled))
+    sleep = bm.load_dataset("sleepstudy")
+    fits = [
+        bm.ModelSpec("Reaction ~ Days + (Days | Subject)", d).fit()
+        for d in (sleep, sleep.astype({"Subject": str}))
+    ]
+    labelled = bm.compare(*fits)
+    assert "Subject has other labels" in str(labelled)
+    assert labelled.agreement.loc["ranef_Subject", "verdict"] != "agrees"
+
+
+def test_names_that_clash(radon_reml):
+    with pytest.raises(bm.BimixedError, match="'sd_a' makes columns called like others"):
+        bm.compare(radon_reml, radon_reml, radon_reml, names=["a", "sd_a", "b"])
+    with pytest.raises(bm.BimixedError, match="names must be 2 different strings, not 5"):
+        bm.compare(radon_reml, radon_reml, names=5)
+    with pytest.raises(bm.BimixedError, match="a names a result"):
+        bm.compare(radon_reml, radon_reml, names=["a", "b"], intervals={"a": radon_reml.conf_int()})
 
 
 def test_overlaps_of_a_comparison(comparison):

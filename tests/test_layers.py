@@ -49,6 +49,7 @@ LAYERS = [
     "spec",
     "estimator",
     "saving",
+    "model_differences",
     "overlaps",
     "aligned_tables",
     "evidence",

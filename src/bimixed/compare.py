@@ -11,9 +11,10 @@ import pandas as pd
 
 from bimixed.aligned_tables import LEVEL, aligned, effect_tables, interval_table, joined, parameter_tables
 from bimixed.covariance import Array
-from bimixed.design import Design, RandomFactor
+from bimixed.design import RandomFactor
 from bimixed.exceptions import BimixedError
 from bimixed.likelihood.small import sum_by
+from bimixed.model_differences import differences, parameters_of
 from bimixed.overlaps import Marginal, marginals, overlap
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary, format_seconds, rows_used
@@ -67,15 +68,23 @@ def compare(
             raise BimixedError(f"compare takes results of spec.fit(), not a {type(result).__name__}.")
     for other in results[1:]:
         _require_shared(results[0], other)
-    return Comparison(results, _names(results, names), _given(intervals))
+    called, given = _names(results, names), _given(intervals)
+    if set(called) & set(given):
+        both = listed(sorted(set(called) & set(given)))
+        raise BimixedError(f"{both} names a result; give intervals another name.")
+    return Comparison(results, called, given)
 
 
 def _names(results: Sequence[MixedModelResult], names: Sequence[str] | None) -> tuple[str, ...]:
     methods = [result.method for result in results]
     if names is None:
         names = [m if methods.count(m) == 1 else f"{m}_{i}" for i, m in enumerate(methods, start=1)]
-    if isinstance(names, str) or len(names) != len(results) or len(set(map(str, names))) < len(results):
+    usable = isinstance(names, list | tuple) and len(set(map(str, names))) == len(names) == len(results)
+    if not usable:
         raise BimixedError(f"names must be {len(results)} different strings, not {names!r}.")
+    clash = [name for name in map(str, names) if name.startswith("sd_") and name[3:] in map(str, names)]
+    if clash:
+        raise BimixedError(f"The name {clash[0]!r} makes columns called like others; give another one.")
     return tuple(map(str, names))
 
 
@@ -116,46 +125,11 @@ def _require_shared(first: MixedModelResult, second: MixedModelResult) -> None:
             "same ones. If missing values are the reason, leave those rows out first: "
             "data.dropna(subset=[...])."
         )
-    if not _parameters(a) & _parameters(b):
+    if not parameters_of(a) & parameters_of(b):
         raise BimixedError(
             f"The results have no parameter in common: '{short_formula(first.formula)}' and "
             f"'{short_formula(second.formula)}'. Compare fits whose formulas share terms."
         )
-
-
-def differences(first: Design, second: Design) -> list[str]:
-    """What each of two models has and the other hasn't, in words; none for one model."""
-    found = []
-    if set(first.names) != set(second.names):
-        found += _only_in("fixed effects", first.names, second.names)
-    structures = [{(f.key, f.names, f.template) for f in design.factors} for design in (first, second)]
-    if structures[0] != structures[1]:
-        found += _only_in("random effects", _sources(first), _sources(second))
-    return found
-
-
-def _only_in(what: str, first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """What one of two models has and the other hasn't."""
-    told = []
-    for mine, theirs, place in ((first, second, "first"), (second, first, "second")):
-        known = set(theirs)
-        only = [repr(name) for name in mine if name not in known]
-        if only:
-            told.append(f"{listed(only)} {'is' if len(only) == 1 else 'are'} only in the {place}")
-    return told or [f"{what} in another order or structure"]
-
-
-def _sources(design: Design) -> list[str]:
-    return [source for f in design.factors for source in f.sources]
-
-
-def _parameters(design: Design) -> set[tuple[str, ...]]:
-    """Fixed effects, random coefficients, and which of these are correlated."""
-    found: set[tuple[str, ...]] = {(name,) for name in design.names}
-    for f in design.factors:
-        found |= {(f.key, name) for name in f.names}
-        found |= {(f.key, f.names[i], f.names[j]) for i, j in f.template.correlated_pairs()}
-    return found
 
 
 @dataclass(frozen=True, repr=False)

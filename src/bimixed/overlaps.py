@@ -10,6 +10,8 @@ from bimixed.results.uncertainty import Draws
 
 POINTS = 512
 """Of the grid."""
+REACH = 5.0
+"""Standard deviations to each side of a normal curve."""
 MOST_DRAWS = 4000
 """Of more an even choice."""
 Density = Callable[[Array], Array]
@@ -33,7 +35,11 @@ def overlap(first: "Marginal", second: "Marginal") -> float:
 
 
 class Marginal:
-    """The distribution of one parameter: a density, and where it has its mass."""
+    """The distribution of one parameter: a density, and where it has its mass.
+
+    Sds are on the scale of their logarithm and correlations on Fisher's, where Wald's limits are symmetric:
+    the overlap of two distributions is the same on any scale.
+    """
 
     def __init__(self, density: Density, low: float, high: float):
         self.density, self.low, self.high = density, low, high
@@ -49,58 +55,47 @@ class Marginal:
         def density(x: Array) -> Array:
             return np.asarray(np.exp(-0.5 * ((x - mean) / sd) ** 2) / (sd * np.sqrt(2.0 * np.pi)))
 
-        return Marginal(density, mean - 5.0 * sd, mean + 5.0 * sd)
+        return Marginal(density, mean - REACH * sd, mean + REACH * sd)
 
     @staticmethod
-    def of_sd(estimate: float, sd: float) -> "Marginal":
-        """Normal on the scale of its logarithm, as its Wald limits are."""
-        if not estimate > 0.0:
-            return Marginal(np.zeros_like, np.nan, np.nan)
-        log = Marginal.normal(np.log(estimate), sd / estimate)
-
-        def density(x: Array) -> Array:
-            positive = np.maximum(x, 1e-300)
-            return np.where(x > 0.0, log.density(np.log(positive)) / positive, 0.0)
-
-        return Marginal(density, 0.0, float(np.exp(min(log.high, np.log(estimate) + 4.0))))
-
-    @staticmethod
-    def of_correlation(estimate: float, sd: float) -> "Marginal":
-        """Normal on Fisher's scale."""
-        if not abs(estimate) < 1.0:
-            return Marginal(np.zeros_like, np.nan, np.nan)
-        z = Marginal.normal(np.arctanh(estimate), sd / (1.0 - estimate**2))
-
-        def density(x: Array) -> Array:
-            inside = np.clip(x, -1.0 + 1e-12, 1.0 - 1e-12)
-            return np.asarray(z.density(np.arctanh(inside)) / (1.0 - inside**2))
-
-        return Marginal(density, -1.0, 1.0)
-
-    @staticmethod
-    def of_draws(draws: Array, low: float = -np.inf, high: float = np.inf) -> "Marginal":
-        """A kernel estimate with Silverman's bandwidth, reflected at the bounds."""
+    def of_draws(draws: Array) -> "Marginal":
+        """A kernel estimate with Silverman's bandwidth."""
         chosen = draws[:: max(1, len(draws) // MOST_DRAWS)]
         spread = float(np.std(chosen))
         quartiles = float(np.subtract(*np.quantile(chosen, [0.75, 0.25]))) / 1.349
         width = 0.9 * min(spread, quartiles or spread) * len(chosen) ** -0.2
         if not width > 0.0:
-            return Marginal(np.zeros_like, np.nan, np.nan)
+            return unknown()
 
-        def kernels(x: Array) -> Array:
+        def density(x: Array) -> Array:
             z = (x[:, None] - chosen) / width
             return np.asarray(np.exp(-0.5 * z**2).mean(axis=1) / (width * np.sqrt(2.0 * np.pi)))
 
-        def density(x: Array) -> Array:
-            total = kernels(x)
-            for bound in (low, high):
-                if np.isfinite(bound):
-                    total = total + kernels(2.0 * bound - x)
-            return np.where((x >= low) & (x <= high), total, 0.0)
+        middle = float(np.median(chosen))
+        low, high = max(float(chosen.min()), middle - 2 * REACH * spread), float(chosen.max())
+        return Marginal(density, low - 3.0 * width, min(high, middle + 2 * REACH * spread) + 3.0 * width)
 
-        return Marginal(
-            density, max(low, float(chosen.min()) - 3.0 * width), min(high, float(chosen.max()) + 3.0 * width)
-        )
+
+def unknown() -> Marginal:
+    """Of what has no estimate, or no standard error."""
+    return Marginal(np.zeros_like, np.nan, np.nan)
+
+
+def of_wald(name: str, estimate: float, error: float) -> Marginal:
+    """Of an estimated sd or correlation, on its scale; unknown at a boundary."""
+    if name.startswith("corr_"):
+        inside = abs(estimate) < 1.0
+        return Marginal.normal(np.arctanh(estimate), error / (1.0 - estimate**2)) if inside else unknown()
+    return Marginal.normal(np.log(estimate), error / estimate) if estimate > 0.0 else unknown()
+
+
+def of_drawn(name: str, draws: Array) -> Marginal:
+    """Of draws of an sd or correlation, on its scale."""
+    if np.isnan(draws).any():
+        return unknown()
+    if name.startswith("corr_"):
+        return Marginal.of_draws(np.arctanh(np.clip(draws, -1.0 + 1e-12, 1.0 - 1e-12)))
+    return Marginal.of_draws(np.log(np.maximum(draws, 1e-300)))
 
 
 def marginals(result: MixedModelResult) -> dict[str, Marginal]:
@@ -110,20 +105,11 @@ def marginals(result: MixedModelResult) -> dict[str, Marginal]:
     if isinstance(uncertainty, Draws):
         for j, name in enumerate(names):
             own = uncertainty.beta[:, j]
-            found[name] = Marginal.of_draws(own[~np.isnan(own)]) if not np.isnan(own).all() else _unknown()
+            found[name] = unknown() if np.isnan(own).any() else Marginal.of_draws(own)
         variance_names, draws = uncertainty.variance_draws()
-        for name, own in zip(variance_names, draws.T, strict=True):
-            bounds = (-1.0, 1.0) if name.startswith("corr_") else (0.0, np.inf)
-            found[name] = _unknown() if np.isnan(own).any() else Marginal.of_draws(own, *bounds)
-        return found
+        return found | {name: of_drawn(name, own) for name, own in zip(variance_names, draws.T, strict=True)}
     for name, estimate, error in zip(names, result.estimates.beta, result.estimates.std_errors, strict=True):
         found[name] = Marginal.normal(estimate, error)
-    parameters = uncertainty.variance_parameters()
-    for name, estimate, error in zip(parameters.names, parameters.values, parameters.std_errors, strict=True):
-        make = Marginal.of_correlation if name.startswith("corr_") else Marginal.of_sd
-        found[name] = make(estimate, error)
-    return found
-
-
-def _unknown() -> Marginal:
-    return Marginal(np.zeros_like, np.nan, np.nan)
+    known = uncertainty.variance_parameters()
+    every = zip(known.names, known.values, known.std_errors, strict=True)
+    return found | {name: of_wald(name, estimate, error) for name, estimate, error in every}

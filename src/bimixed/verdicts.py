@@ -16,6 +16,7 @@ import pandas as pd
 
 from bimixed.evidence import Evidence
 from bimixed.ml_bias import MLBias
+from bimixed.model_differences import different_data
 from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
 
@@ -34,9 +35,9 @@ LARGE = {"fixed": 0.5, "sd": 1.5, "corr": 1.5}
 
 def agreement_table(comparison: "Comparison") -> pd.DataFrame:
     """Verdict and reason for every shared fixed effect and variance parameter, and each group's effects."""
-    bias = _ml_bias(comparison)
     evidence = Evidence.of(comparison.results[comparison.reference])
     both = _Both(comparison, evidence)
+    bias = None if both.models_differ else _ml_bias(comparison)
     rows: list[tuple[str, float, str, str]] = []
     for name, row in comparison.fixef.iterrows():
         if both.shared(str(name)):
@@ -52,6 +53,8 @@ def agreement_table(comparison: "Comparison") -> pd.DataFrame:
         if bias is not None and verdict == "suspicious" and verdicts == {"agrees", "expected"}:
             verdict = "expected"
             reason = f"{bias.cause}; its smaller variances shrink the effects otherwise"
+        if both.priors_differ and verdict == "suspicious":
+            verdict, reason = "expected", f"{reason}, under different priors"
         if both.models_differ and verdict == "suspicious":
             verdict, reason = "expected", f"{reason}, of models that differ"
         rows.append((f"ranef_{key}", largest, verdict, reason))
@@ -72,8 +75,15 @@ class _Both:
             ({*r.design.names}, {(f.key, f.names, f.template) for f in r.design.factors})
             for r in comparison.results
         ]
-        self.models_differ = models[0] != models[1]
+        mine, theirs = self.mine.design, self.theirs.design
+        self.models_differ = models[0] != models[1] or bool(different_data(mine, theirs))
         self.own = [{*r.design.names, *r.uncertainty.variance_parameters().names} for r in comparison.results]
+
+    @property
+    def priors_differ(self) -> bool:
+        """Of two posteriors."""
+        every = [dict(r.spec.priors) if r.spec is not None else {} for r in (self.theirs, self.mine)]
+        return self.two_posteriors and every[0] != every[1]
 
     def shared(self, name: str) -> bool:
         return all(name in own for own in self.own)
@@ -121,10 +131,9 @@ class _Both:
     def _priors(self, name: str) -> tuple[str, str]:
         """Two posteriors that differ."""
         priors = [r.spec.priors.get(name) if r.spec is not None else None for r in (self.theirs, self.mine)]
-        every = [dict(r.spec.priors) if r.spec is not None else {} for r in (self.theirs, self.mine)]
         if priors[0] != priors[1]:
             return "expected", f"its priors differ: {priors[0]} and {priors[1]}"
-        if every[0] != every[1]:
+        if self.priors_differ:
             return "expected", "priors of other parameters differ"
         return (
             "suspicious",
@@ -200,6 +209,12 @@ def _effects(comparison: "Comparison", table: pd.DataFrame) -> tuple[float, str,
     draws = comparison.results[r].posterior is not None
     d = table["difference_sd"].replace([np.inf, -np.inf], np.nan)
     largest = float(d.abs().max())
+    if np.isnan(largest):
+        estimates = [table[f"estimate_{name}"] for name in comparison.names]
+        if any(column.isna().all() for column in estimates):
+            return np.nan, "expected", "its variance isn't identified in one of the fits"
+        if all(column.isna().any() for column in estimates):
+            return np.nan, "suspicious", "no level in common: look at the labels"
     mine = table[f"std_error_{comparison.names[r]}"]
     theirs = table[f"std_error_{comparison.names[1 - r]}"]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import bimixed as bm
-from bimixed.inference.least_squares import least_squares
+from bimixed.inference.least_squares import least_squares, with_levels
 
 PUBLISHED = {
     "complete pooling": (2.694785, 0.232842, 2.139165, 0.036643),
@@ -144,3 +144,13 @@ def test_bad_requests():
         bm.pooling(bm.ModelSpec("y ~ x + (0 + x | g)", table))
     with pytest.raises(bm.DataError, match="pooling takes a ModelSpec"):
         bm.pooling(spec.fit())
+
+
+def test_coefficients_that_levels_take_up():
+    """Beside intercepts of each level only differences of means can be told."""
+    table = simulated().assign(f=lambda d: np.where(d["t"] > 0, "a", "b"))
+    with pytest.raises(bm.DataError, match="Intercept of 'g' has no fixed effect of the same name"):
+        bm.pooling(bm.ModelSpec("y ~ 0 + f + (1 | g)", table), coefficient="f[a]")
+    design = bm.ModelSpec("y ~ 0 + f + (1 | g)", table).design
+    beside, _ = with_levels(design, design.factors[0], [0])
+    assert np.isnan(beside.beta).all()

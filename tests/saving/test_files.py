@@ -16,6 +16,7 @@ from drawn import dyestuff, importance_fit
 
 import bimixed as bm
 from bimixed.saving import archive
+from bimixed.saving.formulas import check_formulas
 
 
 def cube(x):
@@ -205,6 +206,7 @@ def refuse(event, arguments):
         raise SystemExit(event)
 loading = False
 import bimixed as bm
+from bimixed.saving.formulas import check_formulas
 bm.ModelSpec("y ~ 1 + (1 | g)", {"y": [1, 2, 3, 4.5, 5, 6], "g": list("aabbcc")}).fit()
 sys.addaudithook(refuse)
 loading = True
@@ -409,3 +411,26 @@ def test_arrays_of_objects_are_not_read(saved, tmp_path):
             new.writestr(name, buffer.getvalue() if name.endswith("0.npy") else old.read(name))
     with pytest.raises(bm.DataError, match=r"damaged .*Object arrays cannot be loaded"):
         bm.load(tmp_path / "pickle")
+
+
+def test_a_dot_opens_nothing(tmp_path):
+    """It is written out as columns: names that would end their quotes are refused, in tables and in files."""
+    data = pd.DataFrame({"y": [1.0, 2.0, 3.0, 5.0] * 6, "x": range(24), "g": list("abcdef") * 4})
+    name = f"x`+I(__import__('pathlib').Path({str(tmp_path / 'made')!r}).touch() or x)+`x"
+    for formula in ("y ~ . + (1 | g)", "y ~ x + (. | g)"):
+        with pytest.raises(bm.FormulaError, match="has a backtick"):
+            bm.ModelSpec(formula, data.assign(**{name: data["x"]}))
+    assert not (tmp_path / "made").exists()
+    check_formulas(["y ~ ."], ["y", "x", "a b"], [])
+    with pytest.raises(bm.DataError, match="trust=True"):
+        check_formulas(["y ~ ."], ["y", "x", name], [])
+
+
+def test_places_that_are_no_files(tmp_path):
+    fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy")).fit()
+    with pytest.raises(bm.DataError, match="which isn't there"):
+        fit.save(tmp_path / "missing" / "f.bimixed")
+    with pytest.raises(bm.DataError, match="is a folder"):
+        fit.save(tmp_path)
+    with pytest.raises(bm.DataError, match="is a folder"):
+        bm.load(tmp_path)

@@ -36,7 +36,6 @@ HARMLESS = [
     "y ~ a.b + I(a.b**2) + (1 | b.c)",
     "y ~ `Height (cm)` + Sepal.Length + Q('Height (cm)') + (1 | g)",
     "y ~ {x + day} + I(x > 3) + I((x > 1) & (day < 2)) + (1 | g)",
-    "y ~ . + (1 | g)",
     "y ~ bs(x, knots=knots) + cr(x, df=3, constraints='center') + (1 | g)",
     "y ~ g.str.upper() + x.clip(0, 1) + I(x if True else day) + (1 | day.dt.year)",
     "y ~ eval + (1 | g)",

@@ -35,6 +35,12 @@ def expand_wildcard(formula: Formula, columns: list[str], beside: list[str]) -> 
             f"'.' in '{formula.text}' stands for no column: all are response, group, weights or offset. "
             "Leave it out."
         )
+    odd = [name for name in left if "`" in name]
+    if odd:
+        raise FormulaError(
+            f"'.' in '{formula.text}' stands for a column whose name has a backtick, {odd[0]!r}, which no "
+            "formula can say. Rename it: data.rename(columns={...})."
+        )
     written = "(" + " + ".join(name if name.isidentifier() else f"`{name}`" for name in left) + ")"
     return replace(
         formula,

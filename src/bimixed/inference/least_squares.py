@@ -1,8 +1,9 @@
 """Least squares of the fixed part: as it is, with coefficients of each level, of level means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
@@ -97,7 +98,21 @@ def with_levels(design: Design, factor: RandomFactor, own: list[int]) -> tuple[L
         rest.df,
         rest.rmse,
     )
-    return rest, own_fit
+    return _without_aliased(rest, left[:, :-1], gone), own_fit
+
+
+def _without_aliased(found: LeastSquares, left: Array, gone: NDArray[np.bool_]) -> LeastSquares:
+    """No estimate of coefficients that could be exchanged for others beside the levels' own."""
+    kept = ~np.isnan(found.beta)
+    dropped = np.flatnonzero(~kept & ~gone)
+    if not len(dropped):
+        return found
+    size = np.linalg.norm(left, axis=0)
+    share = np.linalg.lstsq(left[:, kept] / size[kept], left[:, dropped] / size[dropped])[0]
+    aliased = np.flatnonzero(kept)[np.abs(share).max(axis=1) > ALIASED]
+    beta, errors = found.beta.copy(), found.std_errors.copy()
+    beta[aliased], errors[aliased] = np.nan, np.nan
+    return replace(found, beta=beta, std_errors=errors)
 
 
 def _weighted(design: Design) -> tuple[Array, Array, Array]:

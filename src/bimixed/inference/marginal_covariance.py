@@ -28,6 +28,7 @@ def marginal_cov(fit: MixedModelResult, rows: Any, positions: bool) -> pd.DataFr
             f"marginal_cov of {len(places):,} rows is a matrix of {len(places) ** 2:,} numbers; choose at "
             f"most {MOST_ROWS:,} rows, those of some groups, say."
         )
+    places = np.asarray(pd.unique(places), dtype=np.intp)
     variance = estimates.sigma**2 if estimates.residual_variance is None else estimates.residual_variance
     weights = np.ones(design.n) if design.weights is None else design.weights
     cov = np.diag(variance / weights[places])
@@ -73,4 +74,4 @@ def _by_position(design: Design, rows: Any) -> Ints:
         ) from error
     if places.ndim != 1 or not len(places):
         raise DataError("rows chooses none; give the positions of one row at least.")
-    return np.asarray(pd.unique(places), dtype=np.intp)
+    return places

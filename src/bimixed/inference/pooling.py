@@ -207,11 +207,19 @@ def _group(design: Design, group: str | None) -> RandomFactor:
             f"{listed(list(factor.sources))} has no intercept, so that levels aren't compared by models that "
             "share nothing; write (1 + x | g)."
         )
+    strange = [name for name in factor.names if name not in design.names]
+    if strange:
+        raise DataError(
+            f"{listed(strange)} of {factor.key!r} has no fixed effect of the same name, so that there is no "
+            "population's coefficient to be pulled to: add it to the fixed part (for arrays: re_names)."
+        )
     return factor
 
 
 def _coefficient(design: Design, factor: RandomFactor, given: str | None) -> str:
     names = list(design.names)
+    if not names:
+        raise DataError("The model has no fixed effect, and so no population that levels are pulled to.")
     if given is not None:
         if given not in names:
             raise DataError(f"{given!r} is no fixed effect of the model; there are {listed(names)}.")

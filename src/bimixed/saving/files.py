@@ -24,6 +24,10 @@ def save(fit: MixedModelResult, path: str | PathLike[str], columns: Iterable[str
         raise UnavailableError(
             "A refit has no specification to save; save the fit of one: spec.update(data=...).fit()."
         )
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"is in the folder {path.parent}, which isn't there"
+        raise DataError(f"{path} {what}; give a file's name, such as 'fit.bimixed'.")
     writer = Writer()
     more = [columns] if isinstance(columns, str) else list(columns)
     document = {
@@ -31,7 +35,7 @@ def save(fit: MixedModelResult, path: str | PathLike[str], columns: Iterable[str
         "spec": pack_spec(writer, fit.spec, more),
         "outcome": pack_outcome(writer, fit),
     }
-    writer.write(Path(path), document)
+    writer.write(path, document)
 
 
 def load(
@@ -74,6 +78,8 @@ def load(
     True
     """
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the file that fit.save wrote.")
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     reader = Reader.open(path)

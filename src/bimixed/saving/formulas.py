@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable
 from bimixed.design.expressions import TRANSFORMS
 from bimixed.exceptions import DataError
 from bimixed.formula.scanner import quoted
+from bimixed.formula.wildcard import has_wildcard
 
 _OF_NUMPY = """
     log log2 log10 log1p exp exp2 expm1 sqrt cbrt square power abs absolute fabs sign sin cos tan arcsin
@@ -79,6 +80,8 @@ def check_formulas(texts: Iterable[str], columns: Collection[str], given: Collec
     """
     for text in texts:
         odd = _unknown(text, frozenset(columns), frozenset(given))
+        if odd is None and has_wildcard(text):  # it is written out as the columns' names
+            odd = next((repr(name) for name in columns if set(str(name)) & set("`'\"\\")), None)
         if odd is not None:
             raise DataError(
                 f"The formula of the file, {text!r}, uses {odd}, which could run any code. If you trust "
