@@ -15,7 +15,8 @@ import bimixed as bm
 from bimixed.cli import main
 
 ROOT = Path(__file__).parent.parent
-EVERY_PAGE = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
+EVERY_PAGE = ["README.md", "CONTRIBUTING.md"]
+EVERY_PAGE += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
 PAGES = [page for page in EVERY_PAGE if "```python\n" in (ROOT / page).read_text(encoding="utf-8")]
 OPTIONAL = {"docs/interoperation.md": "sklearn"}
 """What a page needs that bimixed doesn't."""
