@@ -87,4 +87,4 @@ dist: $(STAMP)
 	done
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist out docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(PEERS) build dist out docs/_build docs/_notebooks .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -19,6 +19,7 @@ extensions = [
     "numpydoc",
     "members",
     "mathml",
+    "notebooks",
     "toctrees",
 ]
 exclude_patterns = ["_build", "tables"]

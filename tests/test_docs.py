@@ -1,9 +1,12 @@
 """Every Python block of the README and the guides runs as typed, one after the other."""
 
+import json
 import re
 import shlex
 import warnings
+from base64 import b64encode
 from contextlib import redirect_stdout
+from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from pathlib import Path
 
@@ -76,3 +79,33 @@ def test_reference_has_every_public_name():
     errors = {name for name in bm.__all__ if isinstance(getattr(bm, name), type)}
     errors = {name for name in errors if issubclass(getattr(bm, name), (Exception, Warning))}
     assert set(bm.__all__) - {"__version__", "plots"} - errors == directives - {"MixedRegressor"}
+
+
+def test_notebooks_become_pages(tmp_path):
+    """Sources, outputs of each kind and links; a picture's bytes are those of the notebook."""
+    place = ROOT / "docs" / "_ext" / "notebooks.py"
+    module = module_from_spec(file := spec_from_file_location("notebooks", place))
+    file.loader.exec_module(module)
+    source = tmp_path / "notebooks"
+    source.mkdir()
+    cells = [
+        {"cell_type": "markdown", "source": ["# One\n", "[a](../docs/plots.md) [b](two.ipynb)"]},
+        {
+            "cell_type": "code",
+            "source": "print('```')",
+            "outputs": [
+                {"output_type": "stream", "text": ["```\n"]},
+                {"data": {"text/html": "<b>bold</b>", "text/plain": "plain"}},
+                {"data": {"image/png": b64encode(b"picture").decode()}},
+            ],
+        },
+    ]
+    (source / "one.ipynb").write_text(json.dumps({"cells": cells}))
+    assert module.write_pages(source, tmp_path / "pages") == ["one"]
+    text = (tmp_path / "pages" / "one.md").read_text()
+    assert text.startswith("# One\n[a](../plots.md) [b](two.md)\n\n````python\nprint('```')\n````")
+    assert "````text\n```\n````" in text and "```{raw} html\n<b>bold</b>\n```" in text
+    assert "plain" not in text
+    assert (tmp_path / "pages" / "one_1_2.png").read_bytes() == b"picture"
+    assert "one\n```" in (tmp_path / "pages" / "index.md").read_text()
+    assert module.write_pages(tmp_path, tmp_path / "pages") == [] and not (tmp_path / "pages").exists()

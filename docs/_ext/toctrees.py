@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-OPTIONAL = ("reports", "notebooks")
+OPTIONAL = ("reports", "_notebooks/index")
 """Pages that a checkout may lack."""
 REST = "(other pages)"
 """The line of the index in whose place pages stand that it doesn't list."""
@@ -14,14 +14,22 @@ REST = "(other pages)"
 def follow(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname != "index":
         return
-    pages = {path.stem for path in Path(app.srcdir).glob("*.md")} - {"index"}
+    folder = Path(app.srcdir)
+    pages = {path.stem for path in folder.glob("*.md")} - {"index"}
     text = source[0]
-    for page in set(OPTIONAL) - pages:
-        text = re.sub(rf"^{page}\n", "", text, flags=re.M)
+    for page in OPTIONAL:
+        if not (folder / f"{page}.md").exists():
+            text = text.replace(f"\n{page}\n", "\n")
     listed = set(re.findall(r"^([\w/]+)$", text, flags=re.M))
     source[0] = text.replace(f"{REST}\n", "".join(f"{page}\n" for page in sorted(pages - listed)))
 
 
+def outdated(*_: object) -> list[str]:
+    """The index is read again in every build: it depends on which pages there are."""
+    return ["index"]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", follow)
+    app.connect("env-get-outdated", outdated)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
