@@ -37,7 +37,7 @@ addEventListener("load", () => {
   }), "*");
 });
 </script>"""
-FRAMES = """<!DOCTYPE html><meta name="color-scheme" content="light dark"><body><pre id="found"></pre>
+FRAMES = """<!DOCTYPE html><meta charset="utf-8"><meta name="color-scheme" content="light dark"><body><pre id="found"></pre>
 <script>
 const found = {{}};
 addEventListener("message", event => {{
@@ -88,7 +88,7 @@ def look_at(pages, folder, widths=(400, 1200), dark=False):
     command += ["--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", "--no-first-run"]
     command += ["--blink-settings=preferredColorScheme=0"] if dark else []
     command += ["--virtual-time-budget=20000", "--dump-dom", path.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    shown = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
     found = re.search(r'<pre id="found">(.*?)</pre>', shown.stdout, flags=re.S)
     assert found, shown.stderr[-2000:]
     measured = json.loads(html.unescape(found.group(1)))
