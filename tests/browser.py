@@ -37,7 +37,8 @@ addEventListener("load", () => {
   }), "*");
 });
 </script>"""
-FRAMES = """<!DOCTYPE html><meta charset="utf-8"><meta name="color-scheme" content="light dark"><body><pre id="found"></pre>
+FRAMES = """<!DOCTYPE html><meta charset="utf-8">
+<meta name="color-scheme" content="light dark"><body><pre id="found"></pre>
 <script>
 const found = {{}};
 addEventListener("message", event => {{
