@@ -194,3 +194,17 @@ def test_requests_that_make_no_sense():
         bm.MixedRegressor(groups="Subject").fit(X.assign(Subject=X["Subject"].where(X["Days"] > 0)), Y)
     with pytest.raises(ValueError, match="could not convert string to float"):
         bm.MixedRegressor(groups="Subject").fit(X.assign(Days="a"), Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"formula": "Days + (1 | Subject)", "fit_intercept": False}, "whether there is an intercept"),
+        ({"groups": "Subject", "slopes": ["Subject"]}, "slopes names a column of groups"),
+        ({"groups": "Subject", "slopes": "Days"}, "slopes is 'Days'; give a list"),
+        ({"groups": 1.0}, "groups has 1.0, which is neither a name nor a position"),
+    ],
+)
+def test_options_that_make_no_sense(options, words):
+    with pytest.raises(bm.DataError, match=words):
+        bm.MixedRegressor(**options).fit(X, Y)

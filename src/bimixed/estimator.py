@@ -178,6 +178,10 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         if self.formula is not None:
             if self.groups is not None or len(self.slopes):
                 raise DataError("formula stands for groups= and slopes= too; give it alone.")
+            if not self.fit_intercept:
+                raise DataError(
+                    "A formula says itself whether there is an intercept: write '0 + x + (1 | g)'."
+                )
             if named is None:
                 raise DataError("formula= needs X with column names; give a DataFrame.")
             return pd.DataFrame(X)
@@ -193,7 +197,9 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
     def _group_columns(self) -> list[Column]:
         if self.groups is None or callable(self.groups):
             return []
-        return [self.groups] if isinstance(self.groups, str | int | np.integer) else list(self.groups)
+        if isinstance(self.groups, str) or not isinstance(self.groups, Sequence | np.ndarray):
+            return [self.groups]
+        return list(self.groups)
 
     def _names(self) -> list[str]:
         """Names that a formula can have, for all columns of X."""
@@ -208,13 +214,17 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         """Positions of columns given by name or position."""
         given = getattr(self, "feature_names_in_", None)
         names = [] if given is None else list(given)
-        places = []
+        places: list[int] = []
+        if isinstance(columns, str) or not isinstance(columns, Sequence | np.ndarray):
+            raise DataError(f"{role} is {columns!r}; give a list of columns, names or positions.")
         for column in columns:
             if isinstance(column, str):
                 if column not in names:
                     known = ", ".join(map(repr, names)) or "no names; give positions"
                     raise DataError(f"{role} names {column!r}, which is no column of X; X has {known}.")
                 places.append(names.index(column))
+            elif not isinstance(column, int | np.integer):
+                raise DataError(f"{role} has {column!r}, which is neither a name nor a position.")
             elif -self.n_features_in_ <= column < self.n_features_in_:
                 places.append(int(column) % self.n_features_in_)
             else:
@@ -229,7 +239,10 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
             taken = self._places(self._group_columns(), "groups")
             keys = [names[j] for j in taken]
         fixed = [f"`{name}`" for j, name in enumerate(names) if j not in taken]
-        slopes = [names[j] for j in self._places(self.slopes, "slopes")]
+        varying = self._places(self.slopes, "slopes")
+        if set(varying) & set(taken):
+            raise DataError("slopes names a column of groups; slopes are predictors that vary within groups.")
+        slopes = [names[j] for j in varying]
         first = "".join(f" + `{name}`" for name in slopes)
         terms = [f"(1{first if i == 0 else ''} | `{key}`)" for i, key in enumerate(keys)]
         return " + ".join([str(int(self.fit_intercept)), *fixed, *terms])
