@@ -26,6 +26,10 @@ STOPPED = {
     ("02_variance_components", "variance of g1"): 7e-3,
     ("02_variance_components", "variance of g2"): 0.013,
     ("04_parents_education", "group variance"): 0.012,
+    ("04_parents_education", "Intercept, standard error"): 2e-3,
+    ("04_parents_education", "covariance"): 1e-3,
+    ("04_parents_education", "slope variance"): 5e-4,
+    ("04_parents_education", "residual variance"): 1e-4,
     ("04_parents_education", "edu, standard error"): 3e-3,
     ("04_parents_education", "edu, statistic"): 0.18,
 }
@@ -35,10 +39,9 @@ WIDER = {
     ("04_parents_education", "effect of c0"): 5e-6,
     ("04_parents_education", "effect of c1"): 5e-6,
     ("04_parents_education", "effect of c2"): 5e-6,
-    ("04_parents_education", "covariance"): 1e-3,
-    ("04_parents_education", "residual variance"): 1e-4,
+    ("06_coming_from", "sd of intercepts"): 1e-3,  # lme4's default tolerance
     ("06_coming_from", "sd of slopes"): 1e-3,
-    ("06_coming_from", "slope of subject 308"): 2e-4,  # lme4's default tolerance
+    ("06_coming_from", "slope of subject 308"): 2e-4,
     ("06_coming_from", "profile, sd of intercepts, lower"): 2e-3,  # lme4 interpolates profiles by splines
     ("06_coming_from", "profile, sd of intercepts, upper"): 2e-3,
     ("06_coming_from", "prediction, subject 308, day 0"): 2e-4,
