@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs
+NOTEBOOKS_STAMP := $(VENV)/.notebooks
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench optima calibration docs dist lint types clean constraints
+.PHONY: help env demo test bench optima calibration docs notebooks dist lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
@@ -21,6 +22,7 @@ help:
 	@echo "             intervals of every kind: docs/coverage.md"
 	@echo "             (half an hour; interrupted, it goes on; a look: make calibration CALIBRATION='--page-only')"
 	@echo "make docs    the documentation site: docs/_build/html/index.html"
+	@echo "make notebooks  runs notebooks/src and writes notebooks with their outputs (one: NOTEBOOKS=radon)"
 	@echo "make dist    wheel and sdist, each installed into an empty environment where the first example runs"
 	@echo "make lint    ruff (style and formatting) and mypy (types)"
 	@echo "make clean   remove the environments and everything that was built"
@@ -70,6 +72,14 @@ types: $(STAMP)
 $(DOCS_STAMP): pyproject.toml constraints.txt | $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
+
+$(NOTEBOOKS_STAMP): pyproject.toml constraints.txt | $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks]'
+	@touch $@
+
+# make test runs the same cells with few draws, and needs nothing for it.
+notebooks: $(NOTEBOOKS_STAMP)
+	$(BIN)/python notebooks/build.py $(NOTEBOOKS)
 
 # Warnings, such as links that lead nowhere, are errors.
 docs: $(DOCS_STAMP)

@@ -18,7 +18,7 @@ FOREIGN = re.compile(r"/(?:home|root|tmp|Users|work)/|site-packages|ipykernel| a
 def build(path: Path) -> Path:
     """Execute one notebook in an empty folder and write it beside its source's folder."""
     import nbclient
-    import nbformat.v4 as v4
+    from nbformat import v4
 
     cells = []
     for i, cell in enumerate(read(path)):

@@ -1,7 +1,7 @@
 """Every figure that the notebooks publish, and whether their stored outputs are those of today's code.
 
-Cells run in one namespace with few draws (``BIMIXED_FAST=1``). Outputs of cells that don't depend on random draws
-have to be those stored; the others are compared where they stand beside a published figure.
+Cells run in one namespace with few draws (``BIMIXED_FAST=1``). Outputs of cells that don't depend on random
+draws have to be those stored; the others are compared where they stand beside a published figure.
 """
 
 import importlib
@@ -121,7 +121,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 
 
 def same(fresh, kept):
-    """Equal but for white space and numbers that differ by rounding: two units of the last digit, 1e-4 relative."""
+    """Equal but for white space and rounding: two units of the last digit, 1e-4 relative."""
     words = [re.sub(r"[\s\\]+", " ", NUMBER.sub("#", text)).strip() for text in (fresh, kept)]
     if words[0] != words[1]:
         return False
@@ -147,7 +147,9 @@ def test_same_notices_words_and_numbers():
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_built_from_its_source(name, cells):
     source = cells.read(FOLDER / "src" / f"{name}.py")
-    built = [(c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ()))) for c in stored(name)]
+    built = [
+        (c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ()))) for c in stored(name)
+    ]
     assert built == [(c.kind, c.source, c.tags) for c in source], "run make notebooks"
 
 
@@ -223,7 +225,9 @@ def test_unidentified_variance_is_told(ran):
 @pytest.mark.parametrize("where", ["fresh", "stored"])
 def test_stan(where, ran):
     """Posterior means to 0.02: 2,000 published draws and ours, a few hundred effective ones when run fast."""
-    table = ran("01_radon")[0]["figures_stan"] if where == "fresh" else stored_table("01_radon", "figures_stan")
+    table = (
+        ran("01_radon")[0]["figures_stan"] if where == "fresh" else stored_table("01_radon", "figures_stan")
+    )
     for _, row in table.iterrows():
         assert float(row["bimixed"]) == pytest.approx(float(row["published"]), abs=0.02)
 
@@ -239,7 +243,7 @@ def stored_table(name, table):
 
 
 def test_standard_errors_of_variances(ran):
-    """statsmodels' by the ratios to the residual variance; ours on the variance's own scale by mean squares."""
+    """statsmodels' by ratios to the residual variance; ours on the variance's own scale, by mean squares."""
     table = ran("02_variance_components")[0]["figures_errors"]
     np.testing.assert_allclose(table["sd × se of ratio"], table["published"].astype(float), atol=5e-4)
     np.testing.assert_allclose(table["bimixed"], table["by mean squares"], rtol=1e-5)
@@ -268,7 +272,7 @@ def test_schools(ran):
 
 
 def test_seven_models(ran):
-    """Least squares to the last digit; the mixed models' statistics and p-values are where statsmodels stopped."""
+    """Least squares to the last digit; statistics of mixed models are where statsmodels stopped."""
     table = ran("04_parents_education")[0]["figures_table"]
     for (model, what), row in table.iterrows():
         limit = 6e-7
@@ -301,7 +305,7 @@ def test_marginal_covariance(ran):
 
 
 def test_bambi(ran):
-    """Means and sds of 8,000 draws each: four Monte Carlo errors are a tenth of an sd at an effective size of 1,600."""
+    """Means and sds: four Monte Carlo errors are a tenth of an sd at an effective size of 1,600."""
     table = ran("06_coming_from")[0]["figures_bambi"]
     sd = table["sd, bambi"].astype(float)
     assert (np.abs(table["bimixed"] - table["bambi"].astype(float)) < 0.1 * sd + 0.05).all()

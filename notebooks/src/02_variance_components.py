@@ -1,13 +1,14 @@
 # %% [markdown]
 # # Nested and crossed variance components
 #
-# Two simulations of 40,000 rows with sds of 2 and 3 between groups and 4 within, drawn one after the other from NumPy's
-# legacy generator with the seed 3123. First, 200 groups with 20 subgroups of 10 rows each; then 100 × 100 crossed levels.
-# The recipe is in the docstring's source of `bm.load_dataset`.
+# Two simulations of 40,000 rows with sds of 2 and 3 between groups and 4 within, drawn one after the other
+# from NumPy's legacy generator with the seed 3123. First, 200 groups with 20 subgroups of 10 rows each;
+# then 100 × 100 crossed levels. The recipe is in the docstring's source of `bm.load_dataset`.
 
 # %%
 import numpy as np
 import pandas as pd
+
 import bimixed as bm
 
 nested, crossed = bm.load_dataset("nested"), bm.load_dataset("crossed")
@@ -16,8 +17,8 @@ nested.groupby(["group1", "group2"]).size().unstack().shape
 # %% [markdown]
 # ## Nested, by formula
 #
-# Labels of `group2` start anew in every `group1`: subgroup 1 of two groups are different subgroups. A component of
-# `vc_formula` is drawn anew in every group, as in statsmodels.
+# Labels of `group2` start anew in every `group1`: subgroup 1 of two groups are different subgroups. A
+# component of `vc_formula` is drawn anew in every group, as in statsmodels.
 
 # %%
 spec = bm.ModelSpec.from_groups(
@@ -27,7 +28,8 @@ fit = spec.fit()
 fit
 
 # %% [markdown]
-# statsmodels' variances are where its optimiser stopped; the column `converged` has lme4's with tight tolerances.
+# statsmodels' variances are where its optimiser stopped; the column `converged` has lme4's with tight
+# tolerances.
 
 # %%
 variances = fit.varcorr.set_index("group")["variance"]
@@ -53,8 +55,9 @@ figures_nested
 fit.variance_table()
 
 # %% [markdown]
-# statsmodels prints 0.112 and 0.063 instead. These are standard errors of the ratios variance / residual variance,
-# multiplied by the residual *sd*. The design is balanced, so that both kinds follow from three independent mean squares.
+# statsmodels prints 0.112 and 0.063 instead. These are standard errors of the ratios variance / residual
+# variance, multiplied by the residual *sd*. The design is balanced, so that both kinds follow from three
+# independent mean squares.
 
 # %%
 n1, n2, n3 = 200, 20, 10
@@ -79,8 +82,8 @@ figures_errors
 # %% [markdown]
 # ## Nested, by other routes
 #
-# lme4's notation says the same, and so do arrays: one matrix of indicators for every group, whose numbers of columns
-# may differ.
+# lme4's notation says the same, and so do arrays: one matrix of indicators for every group, whose numbers
+# of columns may differ.
 
 
 # %%
@@ -134,8 +137,8 @@ figures_crossed = pd.DataFrame(
 figures_crossed
 
 # %% [markdown]
-# In the crossed design statsmodels stopped further from the maximum: 4.282 and 8.150 against 4.27581 and 8.16194. The
-# log-likelihood is so flat there that it agrees to 0.001. By arrays and by bars:
+# In the crossed design statsmodels stopped further from the maximum: 4.282 and 8.150 against 4.27581 and
+# 8.16194. The log-likelihood is so flat there that it agrees to 0.001. By arrays and by bars:
 
 # %%
 matrices = {name: indicators(ones, crossed[column]) for name, column in [("g1", "group1"), ("g2", "group2")]}
@@ -153,8 +156,8 @@ routes_crossed
 # %% [markdown]
 # ## Is the truth within the limits?
 #
-# The sds that were simulated are 2, 3 and 4. Ten thousand combinations, but only 100 levels on each side: the sds between
-# levels are known to about 7 %.
+# The sds that were simulated are 2, 3 and 4. Ten thousand combinations, but only 100 levels on each side:
+# the sds between levels are known to about 7 %.
 
 # %%
 fit.conf_int().assign(truth=[0, 2, 3, 4]).round(3)

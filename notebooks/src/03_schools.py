@@ -1,14 +1,15 @@
 # %% [markdown]
 # # Schools, classrooms and prior test scores
 #
-# A simulation of 100 schools (`groups`) with 4 classrooms of 4 pupils each. Three covariates have the coefficients 0, 1
-# and -2. Each school has two random slopes with variances 1, of `z1` and `z2`. Each classroom has an intercept
-# (variance 2) and a slope of the prior test score (variance 5). The residual variance is 1. The original had no seed;
-# here it is 4.
+# A simulation of 100 schools (`groups`) with 4 classrooms of 4 pupils each. Three covariates have the
+# coefficients 0, 1 and -2. Each school has two random slopes with variances 1, of `z1` and `z2`. Each
+# classroom has an intercept (variance 2) and a slope of the prior test score (variance 5). The residual
+# variance is 1. The original had no seed; here it is 4.
 
 # %%
 import numpy as np
 import pandas as pd
+
 import bimixed as bm
 
 rng = np.random.default_rng(4)
@@ -25,8 +26,9 @@ data.head(3).round(3)
 # %% [markdown]
 # ## By groups and components
 #
-# statsmodels' vocabulary: `re_formula` has the correlated coefficients of each school; each entry of `vc_formula` has
-# independent effects with one variance. Classrooms are numbered 0 to 3 in every school, and are different ones.
+# statsmodels' vocabulary: `re_formula` has the correlated coefficients of each school; each entry of
+# `vc_formula` has independent effects with one variance. Classrooms are numbered 0 to 3 in every school,
+# and are different ones.
 
 # %%
 spec = bm.ModelSpec.from_groups(
@@ -47,7 +49,8 @@ by_groups
 
 # %%
 by_bars = bm.ModelSpec(
-    "y ~ x1 + x2 + x3 + (0 + z1 + z2 | groups) + (1 | groups:classroom) + (0 + prior_test | groups:classroom)",
+    "y ~ x1 + x2 + x3 + (0 + z1 + z2 | groups)"
+    " + (1 | groups:classroom) + (0 + prior_test | groups:classroom)",
     data,
 ).fit()
 by_bars.varcorr.round(4)
@@ -55,7 +58,8 @@ by_bars.varcorr.round(4)
 # %% [markdown]
 # ## By arrays
 #
-# A dictionary of one design matrix per school for each component. Columns may differ in number from school to school.
+# A dictionary of one design matrix per school for each component. Columns may differ in number from school
+# to school.
 
 # %%
 rooms = {g: pd.get_dummies(part["classroom"]).to_numpy(float) for g, part in data.groupby("groups")}
@@ -105,8 +109,8 @@ against_truth.round(3)
 # %% [markdown]
 # ## Effects of one classroom
 #
-# Predicted effects with their conditional sds. School 0's first classroom has 4 pupils, and its slope is known to
-# about a third of the sd between classrooms.
+# Predicted effects with their conditional sds. School 0's first classroom has 4 pupils, and its slope is
+# known to about a third of the sd between classrooms.
 
 # %%
 ranef, sd = by_bars.ranef["groups:classroom"], by_bars.ranef_sd["groups:classroom"]

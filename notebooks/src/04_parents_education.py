@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Scores by parents' education: seven models of 60 students
 #
-# Simulated test scores of 20 students in each of 3 classrooms, and the years of education of their parents. Classrooms
-# with better-educated parents have higher scores, by much more than education explains within a classroom. Seven ways to
-# estimate "the" effect of education give values from 0.12 to 6.07.
+# Simulated test scores of 20 students in each of 3 classrooms, and the years of education of their parents.
+# Classrooms with better-educated parents have higher scores, by much more than education explains within a
+# classroom. Seven ways to estimate "the" effect of education give values from 0.12 to 6.07.
 
 # %%
 import pandas as pd
+
 import bimixed as bm
 
 data = bm.load_dataset("score_parentedu")
@@ -33,8 +34,9 @@ pooled
 #
 # ## The published table
 #
-# The residual RMSE is √(SSE / (n − p)). For the two mixed models statsmodels' statistics and p-values are where its
-# optimiser stopped; `converged` is lme4's. Their published p-values are those of a normal distribution.
+# The residual RMSE is √(SSE / (n − p)). For the two mixed models statsmodels' statistics and p-values are
+# where its optimiser stopped; `converged` is lme4's. Their published p-values are those of a normal
+# distribution.
 
 # %%
 published = pd.DataFrame(
@@ -58,8 +60,9 @@ figures_table = pd.concat({"published": published.stack(), "bimixed": ours.stack
 figures_table.unstack().swaplevel(axis=1).sort_index(axis=1, ascending=[True, False])
 
 # %% [markdown]
-# With the normal distribution the last model has p = 0.003 (0.006 as published); with three classrooms a slope between
-# them isn't known that well. Satterthwaite's and Kenward and Roger's degrees of freedom say so.
+# With the normal distribution the last model has p = 0.003 (0.006 as published); with three classrooms a
+# slope between them isn't known that well. Satterthwaite's and Kenward and Roger's degrees of freedom say
+# so.
 
 # %%
 kinds = ["normal", "satterthwaite", "kenward-roger"]
@@ -92,8 +95,9 @@ figures_intercepts
 # %% [markdown]
 # ## Random intercepts and slopes
 #
-# The fit is singular: intercepts and slopes are correlated perfectly, as three classrooms hardly tell otherwise.
-# statsmodels met this with four warnings about Hessians and boundaries. Here it is a result that says what it is.
+# The fit is singular: intercepts and slopes are correlated perfectly, as three classrooms hardly tell
+# otherwise. statsmodels met this with four warnings about Hessians and boundaries. Here it is a result that
+# says what it is.
 
 # %%
 print(slopes)
@@ -124,7 +128,8 @@ figures_slopes
 # %% [markdown]
 # ## Shrinkage
 #
-# Each classroom's own line (no pooling), the line of all (complete pooling), and what the mixed model makes of them.
+# Each classroom's own line (no pooling), the line of all (complete pooling), and what the mixed model makes
+# of them.
 
 # %%
 axes = bm.plots.panels({"random intercepts": intercepts, "and slopes": slopes}, "classroom", x="edu")

@@ -1,14 +1,15 @@
 # %% [markdown]
 # # Longitudinal data: growth with random slopes
 #
-# Repeated measurements of the same units: each has a level and a rate of change of its own. The data are distances in
-# the jaw (mm) of 27 children at 8, 10, 12 and 14 years.
+# Repeated measurements of the same units: each has a level and a rate of change of its own. The data are
+# distances in the jaw (mm) of 27 children at 8, 10, 12 and 14 years.
 
 # %%
 import os
 
 import numpy as np
 import pandas as pd
+
 import bimixed as bm
 
 SIMULATIONS = 100 if os.environ.get("BIMIXED_FAST") else 2000  # few for a quick run
@@ -48,8 +49,8 @@ axes = bm.plots.panels(fit, "Subject", x="years")
 bm.emtrends(fit, "Sex", var="years").contrasts()
 
 # %% [markdown]
-# Are random slopes needed? Their variance lies at the boundary under the hypothesis, which the usual χ² ignores;
-# `rlrt` simulates the distribution, and leaves out the slopes with their covariance.
+# Are random slopes needed? Their variance lies at the boundary under the hypothesis, which the usual χ²
+# ignores; `rlrt` simulates the distribution, and leaves out the slopes with their covariance.
 
 # %% tags=["draws"]
 bm.rlrt(fit, "Subject[years]", n_sim=SIMULATIONS, random_seed=1, progress=False)
@@ -57,7 +58,8 @@ bm.rlrt(fit, "Subject[years]", n_sim=SIMULATIONS, random_seed=1, progress=False)
 # %% [markdown]
 # ## Marginal mean and covariance
 #
-# Averaged over children, the mean is Xβ, and Var[Y | X] = Z Σ Z' + σ² I. Of the four measurements of the first child:
+# Averaged over children, the mean is Xβ, and Var[Y | X] = Z Σ Z' + σ² I. Of the four measurements of the
+# first child:
 
 # %%
 child = long.index[long["Subject"] == long["Subject"].iloc[0]]
@@ -68,14 +70,15 @@ covariance.round(3)
 sigma_u = fit.random_cov["Subject"].to_numpy()
 Z = np.column_stack([np.ones(4), long.loc[child, "years"]])
 by_hand = Z @ sigma_u @ Z.T + fit.sigma**2 * np.eye(4)
-np.abs(by_hand - covariance).to_numpy().max() < 1e-10
+bool(np.abs(by_hand - covariance).to_numpy().max() < 1e-10)
 
 # %% [markdown]
 # A random slope makes the variance a parabola of age, and correlations that fall with the distance in time.
 
 # %%
 sds = np.sqrt(np.diag(covariance))
-correlation = covariance / np.outer(sds, sds)
+ages = pd.Index(long.loc[child, "age"], name="age")
+correlation = pd.DataFrame((covariance / np.outer(sds, sds)).to_numpy(), index=ages, columns=ages)
 correlation.round(3)
 
 # %%
@@ -97,8 +100,8 @@ ax = bm.plots.caterpillar(fit, "Subject", "years")
 # %% [markdown]
 # ## Diagnostics
 #
-# Residuals against fitted values, normal scores of residuals and of random effects, and residuals by child. Some children
-# spread much more than others, and two residuals lie far out.
+# Residuals against fitted values, normal scores of residuals and of random effects, and residuals by child.
+# Some children spread much more than others, and three residuals lie far out.
 
 # %%
 axes = bm.plots.residuals(fit)
@@ -108,10 +111,11 @@ standardised = fit.resid / fit.sigma
 standardised.groupby(long["Subject"]).std().sort_values(ascending=False).head(4).round(2)
 
 # %% [markdown]
-# ## A second example, and the same by NUTS
+# ## A second example, and its posterior
 #
-# Reaction times of 18 subjects over ten days with little sleep. The marginal standard deviation doubles from day 0 to day
-# 9, in both backends.
+# Reaction times of 18 subjects over ten days with little sleep. The marginal standard deviation nearly
+# doubles from day 0 to day 9, in both backends. Posterior means of variances lie above REML's estimates, as
+# they are skewed.
 
 # %%
 sleep = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))

@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Coming from lme4, statsmodels or bambi
 #
-# One script in each package's own words, and here. The other packages' numbers come from runs of lme4 1.1-31 with
-# lmerTest 3.1-3, statsmodels 0.15.0 and bambi 0.21.0 on the same data: reaction times (ms) of 18 subjects over ten days.
+# One script in each package's own words, and here. The other packages' numbers come from runs of lme4
+# 1.1-31 with lmerTest 3.1-3, statsmodels 0.15.0 and bambi 0.21.0 on the same data: reaction times (ms) of
+# 18 subjects over ten days.
 
 # %%
 import pandas as pd
+
 import bimixed as bm
 
 sleep = bm.load_dataset("sleepstudy")
@@ -36,8 +38,8 @@ fit.varcorr.round(4)
 pd.concat({"ranef": fit.ranef["Subject"], "coef": fit.coef("Subject")}, axis=1).head(2).round(4)
 
 # %% [markdown]
-# `confint(fit, method = "profile")` refits by ML for fixed effects *and* sds. `bm.profile` of a REML fit keeps REML's criterion for
-# sds and correlations; profile an ML fit for lme4's limits.
+# `confint(fit, method = "profile")` refits by ML for fixed effects *and* sds. `bm.profile` of a REML fit
+# keeps REML's criterion for sds and correlations; profile an ML fit for lme4's limits.
 
 # %%
 limits = bm.profile(bm.ModelSpec("Reaction ~ Days + (Days | Subject)", sleep).fit("ml")).conf_int()
@@ -86,9 +88,11 @@ figures_lme4
 # | lme4 and its friends | bimixed |
 # |---|---|
 # | `lmer(f, d)`, `lmer(f, d, REML = FALSE)` | `bm.ModelSpec(f, d).fit()`, `.fit("ml")` |
-# | `fixef`, `vcov`, `VarCorr`, `ranef`, `coef`, `sigma` | `fit.fixef`, `.vcov`, `.varcorr`, `.ranef`, `.coef(group)`, `.sigma` |
+# | `fixef`, `vcov`, `VarCorr` | `fit.fixef`, `fit.vcov`, `fit.varcorr` |
+# | `ranef`, `coef`, `sigma` | `fit.ranef`, `fit.coef(group)`, `fit.sigma` |
 # | `summary(fit)$coefficients`, `anova(fit)` of lmerTest | `fit.coef_table()`, `fit.anova()` |
-# | `anova(small, large)`, `drop1`, `ranova`, `step` | `bm.lrtest(small, large)`, `bm.drop1`, `bm.ranova`, `bm.step` |
+# | `anova(small, large)` | `bm.lrtest(small, large)` |
+# | `drop1`, `ranova`, `step` | `bm.drop1`, `bm.ranova`, `bm.step` |
 # | `confint(fit)`, `bootMer` | `bm.profile(fit).conf_int()`, `bm.bootstrap(fit)` |
 # | `isSingular(fit)` | `fit.diagnostics.singular`, `fit.explain_singular()` |
 # | `emmeans(fit, "f")`, `emtrends` | `bm.emmeans(fit, "f")`, `bm.emtrends` |
@@ -109,7 +113,9 @@ fit = bm.ModelSpec.from_groups("Reaction ~ Days", sleep, groups="Subject", re_fo
 fit.random_cov["Subject"].round(4)
 
 # %%
-pd.concat({"none": fit.predict(sleep.head(2), random="none"), "all": fit.predict(sleep.head(2))}, axis=1).round(3)
+first = sleep.head(2)
+predictions = {"none": fit.predict(first, random="none"), "all": fit.predict(first)}
+pd.concat(predictions, axis=1).round(3)
 
 # %%
 cov, effects = fit.random_cov["Subject"], fit.ranef["Subject"].loc[308]
@@ -133,14 +139,14 @@ figures_statsmodels = pd.DataFrame(
 figures_statsmodels
 
 # %% [markdown]
-# Three differences to know. `predict` includes the random effects unless `random="none"` is given. Tests have degrees of
-# freedom (Satterthwaite's), where statsmodels takes the normal distribution. Standard errors of variances are on the
-# variances' own scale, `fit.variance_table()`; statsmodels' 11.881 is of the ratio to the residual variance, times the
-# residual sd.
+# Three differences to know. `predict` includes the random effects unless `random="none"` is given. Tests
+# have degrees of freedom (Satterthwaite's), where statsmodels takes the normal distribution. Standard
+# errors of variances are on the variances' own scale, `fit.variance_table()`; statsmodels' 11.881 is of the
+# ratio to the residual variance, times the residual sd.
 #
 # | statsmodels | bimixed |
 # |---|---|
-# | `mixedlm(f, d, groups=, re_formula=, vc_formula=)` | `bm.ModelSpec.from_groups(f, d, groups=, re_formula=, vc_formula=)` |
+# | `mixedlm(f, d, groups=, re_formula=, vc_formula=)` | `bm.ModelSpec.from_groups`, the same arguments |
 # | `MixedLM(endog, exog, groups, exog_re, exog_vc=)` | `bm.ModelSpec.from_arrays(...)`, the same arguments |
 # | `.fit(reml=False)` | `.fit("ml")` |
 # | `llf`, `cov_re`, `vcomp`, `scale` | `loglik`, `random_cov`, `varcorr`, `sigma**2` |
@@ -158,8 +164,9 @@ figures_statsmodels
 # az.summary(idata, var_names=["Intercept", "Days", "1|Subject_sigma", "Days|Subject_sigma", "sigma"])
 # ```
 #
-# bambi's `(Days | Subject)` has no correlation: that is `(Days || Subject)` here. The priors below are those that bambi
-# printed. bambi's is on the intercept at the mean of `Days`, which with an sd of 261 makes no difference that can be seen.
+# bambi's `(Days | Subject)` has no correlation: that is `(Days || Subject)` here. The priors below are
+# those that bambi printed. bambi's is on the intercept at the mean of `Days`, which with an sd of 261 makes
+# no difference that can be seen.
 
 # %%
 spec = bm.ModelSpec(
@@ -176,8 +183,8 @@ spec = bm.ModelSpec(
 spec
 
 # %% [markdown]
-# `method="nuts"` samples as bambi does; `"importance"` draws from the same posterior independently, in a second or two for
-# a model of this size.
+# `method="nuts"` samples as bambi does; `"importance"` draws from the same posterior independently, in a
+# second or two for a model of this size.
 
 # %% tags=["draws"]
 posterior = spec.fit("importance", draws=8000, random_seed=1)
