@@ -319,6 +319,12 @@ def test_other_data_are_told(radon_reml):
     assert labelled.agreement.loc["ranef_Subject", "verdict"] != "agrees"
 
 
+def test_names_with_spaces(radon_reml):
+    ml = radon_reml.spec.fit("ml")
+    text = str(bm.compare(radon_reml, ml, radon_reml, names=["by REML", "by ML", "again"]))
+    assert "diff/sd by REML" in text
+
+
 def test_names_that_clash(radon_reml):
     with pytest.raises(bm.BimixedError, match="'sd_a' makes columns called like others"):
         bm.compare(radon_reml, radon_reml, radon_reml, names=["a", "sd_a", "b"])

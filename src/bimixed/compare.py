@@ -365,8 +365,8 @@ class Comparison:
             columns[name] = table[f"estimate_{name}"]
             columns[f"({error} {name})"] = table[f"std_error_{name}"]
         for i in self.others:
-            of = "" if len(self.results) == 2 else f" {self.names[i]}"
-            suffix = of.replace(" ", "_")
+            two, name = len(self.results) == 2, self.names[i]
+            of, suffix = ("", "") if two else (f" {name}", f"_{name}")
             columns[f"diff/sd{of}"] = table[f"difference_sd{suffix}"]
             columns[f"overlap{of}"] = table[f"overlap{suffix}"]
         return pd.DataFrame(columns, index=table.index)
