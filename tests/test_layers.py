@@ -37,6 +37,7 @@ LAYERS = [
     "results",
     "prior_draws",
     "likelihood",
+    "least_squares",
     "marginal",
     "bayes",
     "posteriors",

@@ -13,7 +13,7 @@ from bimixed.aligned_tables import LEVEL, aligned, effect_tables, interval_table
 from bimixed.covariance import Array
 from bimixed.design import RandomFactor
 from bimixed.exceptions import BimixedError
-from bimixed.likelihood.small import sum_by
+from bimixed.least_squares import Levels, root_of_weights
 from bimixed.model_differences import differences, parameters_of
 from bimixed.overlaps import Marginal, marginals, overlap
 from bimixed.results import MixedModelResult
@@ -168,6 +168,8 @@ class Comparison:
 
     def pair(self, i: int) -> "Comparison":
         """One of the others and the reference, in the order given."""
+        if len(self.results) == 2:
+            return self
         both = sorted((i, self.reference))
         return Comparison(tuple(self.results[j] for j in both), tuple(self.names[j] for j in both))
 
@@ -394,17 +396,7 @@ def own_estimates(result: MixedModelResult, factor: RandomFactor) -> Array:
         return np.full((factor.n_levels, factor.n_coefficients), np.nan)
     beta = np.where(np.isnan(result.estimates.beta), 0.0, result.estimates.beta)
     rest = design.y - design.X @ beta - (0.0 if design.offset is None else design.offset)
-    weights = np.ones(design.n) if design.weights is None else design.weights
-    weighted = factor.values * weights[:, None]
-    A = sum_by(factor.codes, weighted[:, :, None] * factor.values[:, None, :], factor.n_levels)
-    right = sum_by(factor.codes, weighted * rest[:, None], factor.n_levels)
-    # equal lengths of columns make the rank test independent of the covariates' units
-    size = np.sqrt(np.einsum("lkk->lk", A))
-    scale = np.where(size > 0, size, 1.0)
-    scaled = A / (scale[:, :, None] * scale[:, None, :])
-    unique = np.linalg.eigvalsh(scaled)[:, 0] > 1e-10
-    own = np.full(right.shape, np.nan)
-    if unique.any():
-        solved = np.linalg.solve(scaled[unique], (right / scale)[unique][:, :, None])
-        own[unique] = solved[:, :, 0] / scale[unique]
-    return own
+    root = root_of_weights(design)
+    levels = Levels(factor, list(range(factor.n_coefficients)), root)
+    own = levels.solve((rest * root)[:, None])[:, :, 0]
+    return np.where(levels.known[:, None], own, np.nan)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import bimixed as bm
-from bimixed.inference.least_squares import least_squares, with_levels
+from bimixed.least_squares import least_squares, with_levels
 
 PUBLISHED = {
     "complete pooling": (2.694785, 0.232842, 2.139165, 0.036643),

@@ -92,14 +92,11 @@ def drop1(fit: MixedModelResult) -> DropOne:
     rows, notes = [fitted.row(NONE)], []
     if fit.method == "reml":
         notes.append("The REML fit is refitted by ML, for restricted likelihoods know no fixed effects.")
-    for term in droppable(design):
-        small = left_out(design, term)
-        why = why_not(design, term)
-        if why:
-            notes.append(why)
-        else:
-            found = fit_likelihood(small, reml=False)
-            rows.append(Fitted(found.loglik, found.df_model, found.nobs).row_within(fitted, term.name))
+    smaller, stays = without_each(design)
+    for name, small in smaller.items():
+        found = fit_likelihood(small, reml=False)
+        rows.append(Fitted(found.loglik, found.df_model, found.nobs).row_within(fitted, name))
+    notes += stays
     if len(rows) == 1:
         raise UnavailableError(f"There is no fixed term to leave out. {' '.join(notes)}".strip())
     table = pd.DataFrame(rows).set_index("term")
@@ -145,32 +142,36 @@ class Fitted:
         return self.row(name) | tested | {"reference": reference.name}
 
 
-def droppable(design: Design) -> list[FixedTerm]:
-    """Fixed terms that marginality lets go: no other one has all their variables, and more."""
-    terms = fixed_terms(design)
-    return [t for t in terms if t.variables and not any(t.variables < other.variables for other in terms)]
+def without_each(design: Design) -> tuple[dict[str, Design], list[str]]:
+    """The design without each fixed term that may go, by its name, and why others stay.
+
+    By marginality a term stays of which another one has all variables, and more. Where the constant is a
+    combination of columns and the term carries it, another factor's coding would change without the term.
+    """
+    terms, found, stays = fixed_terms(design), {}, []
+    has_constant = _has_constant(np.asarray(design.X))
+    for term in terms:
+        if not term.variables or any(term.variables < other.variables for other in terms):
+            continue
+        small = _left_out(design, term)
+        if has_constant and not _has_constant(np.asarray(small.X)):
+            stays.append(
+                f"{term.name} carries the intercept and stays: fit the model without it, and use bm.lrtest."
+            )
+        elif len(small.kept) == len(design.kept):
+            stays.append(
+                f"{term.name} adds nothing to the other terms (its columns are collinear with theirs)."
+            )
+        else:
+            found[term.name] = small
+    return found, stays
 
 
-def left_out(design: Design, term: FixedTerm) -> Design:
-    """A design without a term's columns."""
+def _left_out(design: Design, term: FixedTerm) -> Design:
     left = [j for j in range(len(design.names)) if j not in term.columns]
     X = np.ascontiguousarray(np.asarray(design.X)[:, left])
     names = tuple(design.names[j] for j in left)
     return replace(design, X=X, names=names, kept=independent_columns(X))
-
-
-def why_not(design: Design, term: FixedTerm) -> str:
-    """Why leaving out a term's columns isn't leaving out the term, or changes nothing; else empty.
-
-    Where the constant is a combination of columns, and no longer one without the term, another factor's
-    coding would change without it.
-    """
-    small = left_out(design, term)
-    if _has_constant(np.asarray(design.X)) and not _has_constant(np.asarray(small.X)):
-        return f"{term.name} carries the intercept and stays: fit the model without it, and use bm.lrtest."
-    if len(small.kept) == len(design.kept):
-        return f"{term.name} adds nothing to the other terms (its columns are collinear with theirs)."
-    return ""
 
 
 def _has_constant(X: Any) -> bool:

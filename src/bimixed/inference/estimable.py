@@ -9,6 +9,7 @@ from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.design.grid import codes_of_rows
 from bimixed.design.terms import Block, FixedTerm
+from bimixed.inference.term_hypotheses import contains
 
 RANK = 1e-9
 """Singular values below this share of the largest are 0."""
@@ -34,7 +35,7 @@ def type_three_of_gaps(design: Design, terms: Sequence[FixedTerm]) -> dict[str, 
     estimable = rows[values > RANK * values[0]]
     out = {}
     for i, term in enumerate(terms):
-        containing = [j for j, other in enumerate(terms) if _contains(other, term)]
+        containing = [j for j, other in enumerate(terms) if contains(other, term)]
         others = [j for j in range(len(terms)) if j != i and j not in containing]
         within = _zero_on(estimable, np.concatenate([place[0][:0], *(place[j] for j in others)]))
         alone = _zero_on(within, place[i])
@@ -64,10 +65,6 @@ def _zero_on(rows: Array, columns: np.ndarray) -> Array:
     left, values, _ = np.linalg.svd(rows[:, columns])
     rank = int((values > RANK).sum())
     return np.asarray(left[:, rank:].T @ rows)
-
-
-def _contains(other: FixedTerm, term: FixedTerm) -> bool:
-    return term.factors < other.factors and other.variables - other.factors == term.variables - term.factors
 
 
 def _cells(

@@ -13,6 +13,7 @@ from bimixed.design import Design, RandomFactor
 from bimixed.design.encoding import FormulaEncoding
 from bimixed.design.grid import grid_values
 from bimixed.exceptions import DataError, UnavailableError
+from bimixed.least_squares import least_squares, root_of_weights
 from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
 
@@ -196,14 +197,12 @@ def _commonest(values: pd.Series) -> Any:
 
 def _complete(design: Design) -> Array:
     """Weighted least squares on the fixed part, (p,); 0 for dropped columns."""
-    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    y = root * (design.y - (0.0 if design.offset is None else design.offset))
-    beta = np.zeros(len(design.names))
     X = design.X_kept
     if isinstance(X, np.ndarray):
-        beta[design.kept] = np.linalg.lstsq(root[:, None] * X, y)[0]
-    else:
-        from scipy.sparse.linalg import lsqr
+        return np.nan_to_num(least_squares(design).beta)
+    from scipy.sparse.linalg import lsqr
 
-        beta[design.kept] = lsqr(X.multiply(root[:, None]).tocsr(), y, atol=1e-10, btol=1e-10)[0]
+    root, beta = root_of_weights(design), np.zeros(len(design.names))
+    y = root * (design.y - (0.0 if design.offset is None else design.offset))
+    beta[design.kept] = lsqr(X.multiply(root[:, None]).tocsr(), y, atol=1e-10, btol=1e-10)[0]
     return beta

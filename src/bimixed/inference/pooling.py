@@ -12,14 +12,8 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedWarning, DataError, UnavailableError
-from bimixed.inference.least_squares import (
-    LeastSquares,
-    least_squares,
-    of_level_means,
-    of_levels,
-    with_levels,
-)
 from bimixed.inference.rlrt import without
+from bimixed.least_squares import LeastSquares, least_squares, of_level_means, of_levels, with_levels
 from bimixed.priors import carry_over
 from bimixed.results import MixedModelResult
 from bimixed.results.student import two_sided_t

@@ -1,7 +1,7 @@
 """Random effects tested one by one, and backward elimination of what a model doesn't need."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from bimixed.design import Design
 from bimixed.design.terms import fixed_terms
 from bimixed.exceptions import BimixedWarning, DataError, UnavailableError
 from bimixed.inference.by_ml import engine
-from bimixed.inference.drop_one import NONE, DropOne, Fitted, droppable, why_not
+from bimixed.inference.drop_one import NONE, DropOne, Fitted, without_each
 from bimixed.inference.simpler_models import Simpler, random_deletions, refit, typed, zeros_between
 from bimixed.results import MixedModelResult
 from bimixed.results.fixef_tests import NAMES
@@ -54,10 +54,7 @@ def ranova(fit: MixedModelResult) -> DropOne:
     Days in (Days | Subject)     42.837  2.0
     """
     engine(fit, "A likelihood-ratio test")
-    whole = Fitted(fit.loglik, fit.df_model, fit.nobs)
-    rows = [whole.row(NONE)]
-    for name, simpler in random_deletions(fit.design):
-        rows.append(_without(fit, simpler).row_within(whole, name, zeros_between(simpler.design, fit.design)))
+    rows = [Fitted(fit.loglik, fit.df_model, fit.nobs).row(NONE), *(row for row, _ in _without_each(fit))]
     notes = (
         "A variance lies at its boundary under the model without it, hence the mixtures of χ² (Stram and Lee "
         "1994). They hold for many levels; bm.rlrt(fit, term) simulates the distribution of few.",
@@ -66,11 +63,15 @@ def ranova(fit: MixedModelResult) -> DropOne:
     return DropOne(pd.DataFrame(rows).set_index("term"), notes, title)
 
 
-def _without(fit: MixedModelResult, simpler: Simpler) -> Fitted:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BimixedWarning)  # a singular candidate is no news
-        found = refit(fit, simpler.design)
-    return Fitted(found.loglik, found.n_parameters, fit.nobs)
+def _without_each(fit: MixedModelResult) -> Iterator[tuple[dict[str, Any], Simpler]]:
+    """Each random effect left out by itself: its row of the table, and the model without it."""
+    whole = Fitted(fit.loglik, fit.df_model, fit.nobs)
+    for name, simpler in random_deletions(fit.design):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BimixedWarning)  # a singular candidate is no news
+            found = refit(fit, simpler.design)
+        small = Fitted(found.loglik, found.n_parameters, fit.nobs)
+        yield small.row_within(whole, name, zeros_between(simpler.design, fit.design)), simpler
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -246,10 +247,9 @@ def _fitted(fit: MixedModelResult, formula: str, term: str) -> MixedModelResult:
 
 
 def _random_candidates(fit: MixedModelResult, ddf: Ddf) -> list[Candidate]:
-    whole, found = Fitted(fit.loglik, fit.df_model, fit.nobs), []
-    for name, simpler in random_deletions(fit.design):
-        at_zero = zeros_between(simpler.design, fit.design)
-        tested = _without(fit, simpler).row_within(whole, name, at_zero)
+    found = []
+    for tested, simpler in _without_each(fit):
+        name = tested["term"]
         row = _row(
             name, "random", tested["chisq"], tested["df"], np.nan, tested["p_value"], tested["reference"]
         )
@@ -259,14 +259,14 @@ def _random_candidates(fit: MixedModelResult, ddf: Ddf) -> list[Candidate]:
 
 
 def _fixed_candidates(fit: MixedModelResult, ddf: Ddf) -> list[Candidate]:
-    open_terms = [term for term in droppable(fit.design) if not why_not(fit.design, term)]
-    if not open_terms:
+    names, _ = without_each(fit.design)
+    if not names:
         return []
     table, found = fit.anova(ddf=ddf, type=2), []
-    for term in open_terms:
-        num_df, den_df, F, p_value = table.loc[term.name]
-        row = _row(term.name, "fixed", F, num_df, den_df, p_value, f"F, {ddf}")
-        found.append(Candidate(row, (term.name,), _formula_without(fit.design, term.name)))
+    for name in names:
+        num_df, den_df, F, p_value = table.loc[name]
+        row = _row(name, "fixed", F, num_df, den_df, p_value, f"F, {ddf}")
+        found.append(Candidate(row, (name,), _formula_without(fit.design, name)))
     return found
 
 

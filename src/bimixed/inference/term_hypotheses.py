@@ -26,7 +26,7 @@ def type_two(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
     X, kept = np.asarray(design.X_kept), design.kept.tolist()
     out = {}
     for term in terms:
-        holding = {c for other in terms if _contains(other, term) for c in other.columns}
+        holding = {c for other in terms if contains(other, term) for c in other.columns}
         rank = [2 * (column in holding) + (column in term.columns) for column in kept]
         order = np.argsort(rank, kind="stable")
         # others first, then the term, then what contains it
@@ -39,7 +39,7 @@ def type_two(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
     return out
 
 
-def _contains(other: FixedTerm, term: FixedTerm) -> bool:
+def contains(other: FixedTerm, term: FixedTerm) -> bool:
     """Whether the other has all factors of the term and more, and the same numeric part."""
     if other is term or not term.factors < other.factors:
         return False

@@ -58,7 +58,7 @@ def of_levels(
     ``rest`` is the response less what other columns say; the residual variance is one for all levels.
     """
     _, y, root = _weighted(design)
-    levels = _Levels(factor, own, root)
+    levels = Levels(factor, own, root)
     target = (y if rest is None else rest) * root
     beta = levels.solve(target[:, None])[:, :, 0]
     sse = float(np.sum((target - levels.times(beta[:, :, None])[:, 0]) ** 2))
@@ -77,7 +77,7 @@ def with_levels(design: Design, factor: RandomFactor, own: list[int]) -> tuple[L
     """
     X, y, root = _weighted(design)
     X, y = X * root[:, None], y * root
-    levels = _Levels(factor, own, root)
+    levels = Levels(factor, own, root)
     both = np.column_stack([X, y])
     left = both - levels.times(levels.solve(both))
     size = np.linalg.norm(X, axis=0)
@@ -115,13 +115,17 @@ def _without_aliased(found: LeastSquares, left: Array, gone: NDArray[np.bool_]) 
     return replace(found, beta=beta, std_errors=errors)
 
 
+def root_of_weights(design: Design) -> Array:
+    """(n,), 1 without weights."""
+    return np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
+
+
 def _weighted(design: Design) -> tuple[Array, Array, Array]:
     """X dense, the response less the offset, and roots of the weights."""
     X = np.zeros((design.n, len(design.names)))
     X[:, design.kept] = np.asarray(design.X_kept)
     y = design.y if design.offset is None else design.y - design.offset
-    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    return X, y, root
+    return X, y, root_of_weights(design)
 
 
 def _of_columns(X: Array, y: Array, taken: int = 0) -> LeastSquares:
@@ -143,8 +147,17 @@ def _of_columns(X: Array, y: Array, taken: int = 0) -> LeastSquares:
     return LeastSquares(beta, errors, df, rmse)
 
 
-class _Levels:
-    """Columns of each level, which are 0 in the rows of all others."""
+class Levels:
+    """Columns of each level, which are 0 in the rows of all others.
+
+    Parameters
+    ----------
+    factor : RandomFactor
+    own : list of int
+        Coefficients of the factor.
+    root : (n,) array
+        Roots of the weights.
+    """
 
     def __init__(self, factor: RandomFactor, own: list[int], root: Array):
         self.codes, self.L = factor.codes, factor.n_levels
