@@ -5,6 +5,7 @@ import textwrap
 from dataclasses import dataclass
 
 from bimixed.design import Design, notices
+from bimixed.likelihood.undetermined import structural_notes
 from bimixed.shortening import MANY, short_formula
 
 HEAD = ("kind", "group", "columns", "levels", "parameters")
@@ -88,7 +89,12 @@ def describe(design: Design) -> Description:
         )
     if title != design.formula.text:
         notes.append("formula cut: spec.formula has all of it")
-    return Description(title, rows_told(design), tuple(lines), tuple(notes), notices(design))
+    return Description(title, rows_told(design), tuple(lines), tuple(notes), noticed(design))
+
+
+def noticed(design: Design) -> tuple[str, ...]:
+    """What should be known before fitting, a sentence each."""
+    return (*notices(design), *structural_notes(design))
 
 
 def rows_told(design: Design) -> str:

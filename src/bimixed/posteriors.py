@@ -13,6 +13,7 @@ from bimixed.arguments import check_count, check_seed
 from bimixed.design import Design
 from bimixed.exceptions import BimixedWarning, ConvergenceWarning, FitError, warn
 from bimixed.likelihood.fit import fit_likelihood
+from bimixed.likelihood.undetermined import structural_notes
 from bimixed.marginal.choice import hierarchical_cost, marginal_cost, marginal_seconds
 from bimixed.marginal.compiled import is_compiled
 from bimixed.marginal.fit import fit_importance
@@ -67,7 +68,7 @@ class Request:
 
     @property
     def start(self) -> Any:
-        covariances = [self.reml.random_cov[f.key] for f in self.design.factors]
+        covariances = [self.reml.usable_cov[f.key] for f in self.design.factors]
         return start_at(self.marginal, covariances, self.reml.sigma)
 
     def check_flat_scales(self) -> list[str]:
@@ -97,7 +98,7 @@ def fit_posterior(design: Design, priors: Priors, method: str, given: Mapping[st
     given = {**given, "draws": DRAWS[method] if given["draws"] is None else given["draws"]}
     _check(method, given)
     request = Request(design, priors)
-    notes = request.check_flat_scales()
+    notes = [*structural_notes(design, posterior=True), *request.check_flat_scales()]
     how = {"notes": notes} | {name: given[name] for name in ("draws", "random_seed")}
     progress = given["progress"] is not False
     if method == "importance":

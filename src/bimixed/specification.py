@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from bimixed.description import Description, describe
-from bimixed.design import Design, notices
+from bimixed.description import Description, describe, noticed
+from bimixed.design import Design
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.equation import equation
 from bimixed.formula import RandomTerm
@@ -123,7 +123,7 @@ class Specification(metaclass=_Named):
     @property
     def noticed(self) -> tuple[str, ...]:
         """What should be known before fitting, a sentence each."""
-        return notices(self.design)
+        return noticed(self.design)
 
     def equation(self) -> str:
         r"""The model in LaTeX, an ``aligned`` environment.

@@ -118,7 +118,6 @@ def _of_group(factor: RandomFactor) -> Iterator[str]:
             f"{factor.key}: {alone} of {factor.n_levels} levels have one row. They add little to what is "
             "known of the variance, and their effects are shrunk most."
         )
-    yield from _constant_slopes(factor)
     for name, mean in uncorrelated_and_far(factor):
         yield (
             f"{name} lies far from 0 (its mean is {mean:.4g}), and its random slope is uncorrelated with "
@@ -164,24 +163,6 @@ def _both_fixed_and_random(design: Design, factor: RandomFactor) -> Iterator[str
             f"{factor.key} is both fixed and random: the fixed effects determine every level, "
             f"so REML can't identify the variance of {names}. Remove one of the two."
         )
-
-
-def _constant_slopes(factor: RandomFactor) -> Iterator[str]:
-    if "Intercept" not in factor.names:
-        return
-    order = np.argsort(factor.codes, kind="stable")
-    counts = np.bincount(factor.codes, minlength=factor.n_levels)
-    starts = (np.cumsum(counts) - counts)[counts > 0]
-    for k, name in enumerate(factor.names):
-        values = factor.values[order, k]
-        spread = np.maximum.reduceat(values, starts) - np.minimum.reduceat(values, starts)
-        if name != "Intercept" and spread.max() <= 1e-12 * max(float(np.abs(values).max()), 1e-300):
-            yield (
-                f"The random slope {name} does not vary within any level of {factor.key}, so a level shows "
-                "nothing of its slope: slope and intercept are told apart only by how the variance between "
-                f"levels changes with {name}. Keep it in the fixed part, and leave it out of "
-                f"{' and '.join(factor.sources)}."
-            )
 
 
 def _sds(X: Array | sp.csr_array) -> Array:

@@ -86,7 +86,8 @@ def _of_variances(fit: MixedModelResult, rows: RowProjections) -> float:
     r2 = scales.df * scales.sigma2
     slopes = np.asarray(Pw.T @ rows.marginal) / r2  # y'P w_k / r², of projected rows those of y − Xβ̂
     across = dense.gram(Pw) - np.outer(slopes, rows.score @ Pw)
-    hessian = scales.hessian[np.ix_(free, free)]
+    told = scales.told
+    across, hessian = told.T @ across @ told, told.T @ scales.hessian[np.ix_(free, free)] @ told
     unit = np.sqrt(np.abs(np.diag(hessian)))
     unit[unit == 0.0] = 1.0
     values, vectors = np.linalg.eigh(hessian / np.outer(unit, unit))

@@ -19,6 +19,7 @@ from bimixed.likelihood.fit import Refitter, fit_likelihood
 from bimixed.likelihood.held_correlation import HeldCorrelation
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.problem import At, Problem
+from bimixed.likelihood.undetermined import undetermined_message
 from bimixed.results import MixedModelResult
 
 ZERO = 1e-8
@@ -120,8 +121,12 @@ class Criteria:
         beta = cp.basis.beta_ols + cp.basis.linear(gamma)
         found = {here.design.names[j]: float(b) for j, b in zip(here.design.narrow, beta, strict=True)}
         factors = here.refitter.setup.coordinates.factors(relative_factors(cp, criterion.theta(q)))
+        told = here.fit.estimates.random_cov
         for known, (place, meant) in self._random():
             T = factors[place]
+            if np.isnan(told[here.design.factors[place].key][np.ix_(meant, meant)]).any():
+                found[known] = np.nan
+                continue
             H = (T @ T.T)[np.ix_(meant, meant)]
             sds = np.sqrt(np.diag(H))
             if len(meant) == 1:
@@ -162,7 +167,14 @@ class Criteria:
 
     def _of_random(self, here: _Optimum, place: int, meant: tuple[int, ...]) -> Profiled | Unprofiled:
         f = here.design.factors[place]
-        cov = here.fit.estimates.random_cov[f.key]
+        estimates = here.fit.estimates
+        if (
+            np.isnan(estimates.random_cov[f.key][np.ix_(meant, meant)]).any()
+            and f.key in estimates.undetermined
+        ):
+            why = undetermined_message(f, estimates.undetermined[f.key])
+            return Unprofiled(f"it has no estimate, and every value of it fits as well. {why}")
+        cov = estimates.usable_cov[f.key]
         if any(np.isnan(cov[k, k]) for k in meant):
             return Unprofiled(
                 "the data don't identify it, every value fits as well. Leave out the term of "

@@ -207,6 +207,12 @@ def _check_nested(small: MixedModelResult, large: MixedModelResult) -> int:
         If the models aren't nested.
     """
     one, two = f"'{short_formula(small.formula)}'", f"'{short_formula(large.formula)}'"
+    if small.df_model == large.df_model and (small.estimates.undetermined or large.estimates.undetermined):
+        raise DataError(
+            f"{one} and {two} have the same number of parameters that these data can tell, {small.df_model}: "
+            "some (co)variances of one don't enter its likelihood (see its diagnostics). There is nothing to "
+            "test; compare them by loglik."
+        )
     if small.df_model == large.df_model:
         raise DataError(
             f"{one} and {two} have the same number of parameters, {small.df_model}: neither is a special "

@@ -21,7 +21,7 @@ MOST_ROWS = 10_000
 def marginal_cov(fit: MixedModelResult, rows: Any, positions: bool) -> pd.DataFrame:
     """See :meth:`MixedModelResult.marginal_cov`."""
     design, estimates = fit.design, fit.estimates
-    check_identified(estimates.random_cov, "there is no marginal covariance; leave these random effects out")
+    check_identified(estimates.usable_cov, "there is no marginal covariance; leave these random effects out")
     places = _by_position(design, rows) if positions else _by_label(design, rows)
     if len(places) > MOST_ROWS:
         raise DataError(
@@ -34,7 +34,7 @@ def marginal_cov(fit: MixedModelResult, rows: Any, positions: bool) -> pd.DataFr
     cov = np.diag(variance / weights[places])
     for factor in design.factors:
         Z = sp.csr_array(factor.matrix()[places])
-        block = sp.kron(sp.eye_array(factor.n_levels), estimates.random_cov[factor.key], format="csr")
+        block = sp.kron(sp.eye_array(factor.n_levels), estimates.usable_cov[factor.key], format="csr")
         cov += (Z @ block @ Z.T).toarray()
     index = design.index[places]
     return pd.DataFrame(cov, index, index)

@@ -46,7 +46,7 @@ def bootstrap_limits(
         raise UnavailableError(
             "Draws count the uncertainty of the variances as they are; leave variances='bootstrap' out."
         )
-    check_identified(fit.estimates.random_cov, "no data can be drawn; leave these random effects out")
+    check_identified(fit.estimates.usable_cov, "no data can be drawn; leave these random effects out")
     rng = np.random.default_rng(random_seed)
     scaled = []
     for _ in range(n):
@@ -62,7 +62,7 @@ def bootstrap_limits(
     if len(scaled) < n:
         warn(f"{n - len(scaled)} of {n} replicates can't be fitted and don't count.", ConvergenceWarning)
     sd = uncertainty.prediction_sd(rows, kind)
-    half = np.zeros_like(sd)
+    half = np.where(np.isnan(sd), np.nan, 0.0)
     uncertain = sd > 0.0
     with np.errstate(invalid="ignore"):
         factor = np.quantile(np.array(scaled)[:, uncertain], level, axis=0)
@@ -73,7 +73,7 @@ def bootstrap_limits(
             "and with it no uncertainty of these rows at all. Take draws (method='nuts') for so few groups.",
             ConvergenceWarning,
         )
-    estimate = linear_predictor(rows, fit.estimates.beta, fit.estimates.ranef)
+    estimate = linear_predictor(rows, fit.estimates.beta, fit.estimates.usable_ranef)
     return Interval(estimate - half, estimate + half)
 
 
@@ -81,7 +81,7 @@ def _data(
     fit: MixedModelResult, rows: PredictionRows, kind: str, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """A response of the rows used, and what it leaves to be predicted, of the same random effects."""
-    design, cov = fit.design, fit.estimates.random_cov
+    design, cov = fit.design, fit.estimates.usable_cov
     roots = {f.key: symmetric_root(cov[f.key]) for f in design.factors}
     b = {f.key: rng.standard_normal((f.n_levels, f.n_coefficients)) @ roots[f.key].T for f in design.factors}
     used = prediction_rows(design, None, "all", "error")
@@ -112,6 +112,6 @@ def _scaled_errors(
             return None
     uncertainty = found.uncertainty
     assert isinstance(uncertainty, NormalApproximation)
-    predicted = linear_predictor(rows, found.estimates.beta, found.estimates.ranef)
+    predicted = linear_predictor(rows, found.estimates.beta, found.estimates.usable_ranef)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.abs(wanted - predicted) / uncertainty.prediction_sd(rows, kind)

@@ -11,7 +11,7 @@ from bimixed.exceptions import DataError
 from bimixed.inference.identified import check_identified
 from bimixed.results import MixedModelResult
 from bimixed.results.posterior import make_draws
-from bimixed.results.rows import NewLevels, check_weights, prediction_rows
+from bimixed.results.rows import NewLevels, check_weights, prediction_rows, without_undetermined
 from bimixed.results.uncertainty import Draws, NormalApproximation
 
 CHUNK = 4_000_000
@@ -58,10 +58,12 @@ def predict_draws(
     check_count("n", n)
     check_seed(random_seed)
     rows = prediction_rows(fit.design, new_data, random, new_levels)
+    if new_data is not None:
+        rows = without_undetermined(rows, fit.estimates.undetermined)
     if kind == "response":
         check_weights(fit.design, rows)
     check_identified(
-        {key: fit.estimates.random_cov[key] for key in rows.sampled},
+        {key: fit.estimates.usable_cov[key] for key in rows.sampled},
         "effects of new levels can't be drawn; use new_levels='population'",
     )
     rng = np.random.default_rng(random_seed)

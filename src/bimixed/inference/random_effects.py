@@ -30,6 +30,10 @@ def covariances(fit: MixedModelResult, group: str, given_fixef: bool) -> Array:
         cov = _by_combinations(uncertainty, factor, len(fit.design.kept))
     unknown = np.isnan(np.diag(uncertainty.random_cov[factor.key]))
     cov[:, unknown], cov[:, :, unknown] = np.nan, np.nan
+    part = fit.estimates.undetermined.get(factor.key)
+    if part is not None:
+        without = part.effects
+        cov[without[:, :, None] | without[:, None, :]] = np.nan
     return cov
 
 
@@ -107,8 +111,12 @@ def combine(fit: MixedModelResult, combinations: Any, level: float) -> pd.DataFr
     else:
         assert isinstance(fit.uncertainty, NormalApproximation)
         estimate = X @ fit.estimates.beta[kept]
-        estimate = estimate + sum(own @ fit.estimates.ranef[key].ravel() for key, own in Z.items())
+        effects = fit.estimates.usable_ranef
+        estimate = estimate + sum(own @ effects[key].ravel() for key, own in Z.items())
         std_error = np.sqrt(fit.uncertainty.linear_variance.of_combinations(X, Z))
+        for key, part in fit.estimates.undetermined.items():
+            without = part.combinations(Z[key]) if key in Z else np.zeros(len(X), dtype=bool)
+            estimate, std_error = (np.where(without, np.nan, own) for own in (estimate, std_error))
         half = quantile(0.5 + level / 2.0) * std_error
         lower, upper = estimate - half, estimate + half
     return pd.DataFrame(
@@ -206,7 +214,7 @@ def coefficient_place(fit: MixedModelResult, group: str, coefficient: Any) -> in
             f"{listed(factor.names)}.{fixed}"
         )
     k = factor.names.index(coefficient)
-    if np.isnan(fit.estimates.random_cov[factor.key][k, k]):
+    if np.isnan(fit.estimates.usable_cov[factor.key][k, k]):
         raise UnavailableError(
             f"The variance of {coefficient!r} between levels of {group!r} is not identified (see "
             "fit.diagnostics), so that nothing is known of its effects; leave it out of the model."

@@ -37,6 +37,7 @@ def rank_levels(
     if top > factor.n_levels:
         raise DataError(f"top is {top}, and {group!r} has {factor.n_levels} levels; give a smaller number.")
     weights = _weights(fit, group, coefficient)
+    _check_determined(fit, factor, weights)
     rng = np.random.default_rng(random_seed)
     if isinstance(fit.uncertainty, Draws):
         n = len(fit.uncertainty.sigma)
@@ -48,7 +49,7 @@ def rank_levels(
     lower, upper = np.quantile(ranks, [tail, 1.0 - tail], axis=0, method="inverted_cdf")
     table = pd.DataFrame(
         {
-            "estimate": fit.estimates.ranef[factor.key] @ weights,
+            "estimate": fit.estimates.usable_ranef[factor.key] @ weights,
             "expected_rank": ranks.mean(axis=0),
             "rank_sd": ranks.std(axis=0),
             "lower": lower,
@@ -59,6 +60,26 @@ def rank_levels(
         index=factor.levels.rename(factor.key),
     )
     return table.sort_values("expected_rank", kind="stable")
+
+
+def _check_determined(fit: MixedModelResult, factor: RandomFactor, weights: Array) -> None:
+    """Refuse ranks of effects that depend on a covariance without estimate.
+
+    Raises
+    ------
+    UnavailableError
+    """
+    part = fit.estimates.undetermined.get(factor.key)
+    if part is None:
+        return
+    every = np.arange(factor.n_levels)
+    without = part.rows(LevelRows(every, np.tile(weights, (len(every), 1)), len(every)))
+    if without.any():
+        raise UnavailableError(
+            f"The data don't determine this of {int(without.sum())} of {len(every)} levels of {factor.key!r}, "
+            f"such as {factor.levels[without][0]!r}: their rows don't show it, and the covariance that would "
+            "tell is NaN (see fit.diagnostics). Rank a coefficient that every level shows."
+        )
 
 
 def _ranks(values: Array, rng: np.random.Generator) -> NDArray[np.int32]:

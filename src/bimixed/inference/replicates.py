@@ -111,8 +111,7 @@ class Together:
         if fit.refitter is None:
             raise AssertionError("a likelihood fit")
         found = fit.refitter.many(y)
-        cov = fit.estimates.random_cov
-        table = refits_table(fit.design, found, fit.refitter.weight_scale, cov)
+        table = refits_table(fit.design, found, fit.refitter.weight_scale, fit.estimates)
         failed = np.isnan(found.loglik)
         return Replicates(
             values=table.drop(columns=REPORTS).to_numpy(dtype=float),

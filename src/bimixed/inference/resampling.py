@@ -96,7 +96,7 @@ class Residual:
         """
         design, effects = fit.design, []
         for f, cov in zip(design.factors, _covariances(fit), strict=True):
-            own = fit.estimates.ranef[f.key]
+            own = fit.estimates.usable_ranef[f.key]
             effects.append(tuple(_rescaled(own[:, b], cov[b, b]) for b in f.template.sub_blocks()))
         shares = _shares(design)
         residuals = fit.resid.to_numpy() / shares
@@ -132,7 +132,7 @@ def _shares(design: Design) -> Array:
 def _covariances(fit: MixedModelResult) -> list[Array]:
     found = []
     for f in fit.design.factors:
-        cov = fit.estimates.random_cov[f.key]
+        cov = fit.estimates.usable_cov[f.key]
         if np.isnan(cov).any():
             raise FitError(
                 f"The (co)variances of {f.key!r} are not identified (NaN), so that nothing can be drawn from "

@@ -68,7 +68,7 @@ def standardized_effects(fit: MixedModelResult, group: str) -> Array:
     """
     key = fit.design.factor(group).key
     given = np.einsum("lkk->lk", covariances(fit, group, True))
-    total = np.diag(fit.estimates.random_cov[key])
+    total = np.diag(fit.estimates.usable_cov[key])
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.where(total - given > 1e-9 * total, total - given, np.nan)
     return np.asarray(fit.estimates.ranef[key] / np.sqrt(variance))

@@ -61,15 +61,15 @@ def _parameters(fit: MixedModelResult, n: int, random: str) -> tuple[Draws, Ints
     estimates = fit.estimates
     if random == "new":
         check_identified(
-            estimates.random_cov,
+            estimates.usable_cov,
             "no new levels can be simulated; use random='conditional', or leave these random effects out",
         )
     one = make_draws(
         fit.design,
         estimates.beta[None],
-        {key: cov[None] for key, cov in estimates.random_cov.items()},
+        {key: cov[None] for key, cov in estimates.usable_cov.items()},
         np.array([fit.sigma]),
-        {key: modes[None] for key, modes in estimates.ranef.items()},
+        {key: modes[None] for key, modes in estimates.usable_ranef.items()},
     )
     return one, np.zeros(n, dtype=np.intp)
 

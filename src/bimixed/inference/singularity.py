@@ -25,6 +25,7 @@ from bimixed.inference.simpler_models import (
     zeros_between,
 )
 from bimixed.likelihood.fit import fit_likelihood
+from bimixed.likelihood.undetermined import undetermined_message
 from bimixed.marginal.progress import Progress
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import Summary
@@ -212,16 +213,25 @@ def explain_singular(
         loglik_change=chosen[1].loglik - fit.loglik,
         level=level,
         near=near,
-        notes=tuple(_words(fit, known, chosen, level, near) + notes),
+        notes=tuple([*_words(fit, known, chosen, level, near), *notes, *_undetermined(fit)]),
     )
 
 
 def _regular(fit: MixedModelResult, level: float, near: float) -> SingularityExplanation:
     note = "Every direction of the random effects has a variance above 0: there is nothing to explain."
+    undetermined = _undetermined(fit)
+    if undetermined:
+        note = "Every direction of the random effects that the data can tell has a variance above 0."
     empty = pd.DataFrame()
     return SingularityExplanation(
-        fit.formula, fit.method, (), empty, None, "", None, empty, 0.0, level, near, (note,)
+        fit.formula, fit.method, (), empty, None, "", None, empty, 0.0, level, near, (note, *undetermined)
     )
+
+
+def _undetermined(fit: MixedModelResult) -> list[str]:
+    """What the data can't tell whatever they are."""
+    parts = fit.estimates.undetermined
+    return [undetermined_message(f, parts[f.key]) for f in fit.design.factors if f.key in parts]
 
 
 def _masses(

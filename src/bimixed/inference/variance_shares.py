@@ -53,7 +53,7 @@ def variances(fit: MixedModelResult) -> Variances:
         beta, cov, sigma = fit.uncertainty.beta, fit.uncertainty.random_cov, fit.uncertainty.sigma
     else:
         beta, sigma = fit.estimates.beta[None], np.array([fit.sigma])
-        cov = {key: own[None] for key, own in fit.estimates.random_cov.items()}
+        cov = {key: own[None] for key, own in fit.estimates.usable_cov.items()}
     per_weight = 1.0 if design.weights is None else float(np.mean(1.0 / design.weights))
     return Variances(
         fixed=_fixed_variance(design, beta[:, design.kept]),

@@ -16,6 +16,7 @@ from bimixed.likelihood.coordinates import Coordinates
 from bimixed.likelihood.elimination import describe_elimination
 from bimixed.likelihood.fixef import FixefCovariance
 from bimixed.likelihood.joint import JointNormal
+from bimixed.likelihood.most_regular import at_most_regular, most_regular
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
 from bimixed.likelihood.predictors import LinearPredictorVariance
@@ -24,6 +25,7 @@ from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.setup import Setup, set_up
 from bimixed.likelihood.small_sample import SmallSample
 from bimixed.likelihood.start import moment_start
+from bimixed.likelihood.undetermined import undetermined_message
 from bimixed.likelihood.variances import VarianceUncertainty
 from bimixed.results import Diagnostics, Estimates, Likelihood, MixedModelResult
 from bimixed.results.records import Refits
@@ -87,7 +89,7 @@ def fit_likelihood(
     )
     if progress:
         print()  # ends the line of evaluations
-    report = without_traces(problem, report)
+    report = without_traces(problem, at_most_regular(problem, report, setup.undetermined))
     # Step 3: everything at the optimum
     theta = problem.theta(report.x)
     here = report.point
@@ -105,7 +107,13 @@ def fit_likelihood(
     confounded: dict[int, list[int]] = {}
     if report.least_curvature < FLAT:
         confounded = identification.confounded_coefficients(
-            design, setup.coordinates, theta, problem.free, here.variance_information(), report.at_bound
+            design,
+            setup.coordinates,
+            setup.undetermined,
+            theta,
+            problem.free,
+            here.variance_information(),
+            report.at_bound,
         )
     diagnostics = _diagnostics(design, setup, cp, theta, confounded, report, began)
     result = assemble(design, setup, problem, report, here, confounded, diagnostics)
@@ -146,7 +154,10 @@ class Refitter:
         """The estimates alone; responses are (n, R)."""
         found = refit_many(self.setup.preparation, self.problem, self._start, responses, self.optimizer, tell)
         coordinates = self.setup.coordinates
-        cov = {place: coordinates.covariance(place, own) for place, own in found.random_cov.items()}
+        own = dict(found.random_cov)
+        for place, part in self.setup.undetermined.items():
+            own[place] = np.stack([most_regular(H, part) for H in own[place]])
+        cov = {place: coordinates.covariance(place, H) for place, H in own.items()}
         return replace(found, random_cov=cov)
 
 
@@ -185,6 +196,9 @@ def _diagnostics(
     messages = [
         identification.identification_message(design.factors[place], coefficients)
         for place, coefficients in setup.unidentified.items()
+    ]
+    messages += [
+        undetermined_message(design.factors[place], part) for place, part in setup.undetermined.items()
     ]
     if confounded:
         messages.append(identification.confounded_message(design, confounded))
@@ -227,6 +241,7 @@ def assemble(
     cp, sigma = problem.cp, float(np.sqrt(at.sigma2 * problem.cp.weight_scale))
     coordinates = setup.coordinates
     estimates = _estimates(design, setup, cp, at, confounded)
+    undetermined = sum(part.dimension for part in setup.undetermined.values())
     theta = problem.theta(report.x)
     variances = VarianceUncertainty(
         design=design,
@@ -239,6 +254,7 @@ def assemble(
         free=_interior(problem, report),
         r2_theta=at.r2_theta,
         unidentified=_merged(setup.unidentified, confounded),
+        undetermined=setup.undetermined,
     )
     return MixedModelResult(
         method="reml" if problem.reml else "ml",
@@ -250,7 +266,7 @@ def assemble(
             beta=estimates.beta,
             std_errors=estimates.std_errors,
             sigma=sigma,
-            random_cov=estimates.random_cov,
+            random_cov=estimates.usable_cov,
             variance_scales=variances,
             linear_variance=LinearPredictorVariance(design, coordinates, cp, at.full),
             joint=JointNormal(design, coordinates, at),
@@ -258,7 +274,7 @@ def assemble(
         ),
         likelihood=Likelihood(
             loglik=-0.5 * at.value,
-            n_parameters=cp.rank + int(problem.free.sum()) + 1,
+            n_parameters=cp.rank + int(problem.free.sum()) + 1 - undetermined,
             theta=_theta_by_key(design, coordinates.factors(at.T), cp.weight_scale),
         ),
     )
@@ -277,6 +293,7 @@ def _estimates(
     beta[design.kept] = cp.basis.coefficients(at.gamma, modes)
     covariance = FixefCovariance(len(design.names), design.kept, at, unidentified)
     random_cov, ranef, ranef_sd = {}, {}, {}
+    undetermined = {design.factors[place].key: part for place, part in setup.undetermined.items()}
     for place, factor in enumerate(design.factors):
         T = coordinates.M[place] @ at.T[place]
         bad = [*unidentified.get(place, []), *confounded.get(place, [])]
@@ -288,17 +305,28 @@ def _estimates(
         random_cov[factor.key] = cov
         ranef[factor.key] = coordinates.effects(place, modes[place])
         ranef_sd[factor.key] = sd
+    told = _without(random_cov, {key: part.entries for key, part in undetermined.items()})
+    effects = {key: part.effects for key, part in undetermined.items()}
     return Estimates(
         beta=beta,
         std_errors=covariance.std_errors(),
         vcov_of=covariance,
-        random_cov=random_cov,
-        random_sd={key: np.sqrt(np.diag(cov)) for key, cov in random_cov.items()},
-        random_corr={key: correlation(cov) for key, cov in random_cov.items()},
+        random_cov=told,
+        random_sd={key: np.sqrt(np.diag(cov)) for key, cov in told.items()},
+        random_corr={key: correlation(cov) for key, cov in told.items()},
         sigma=float(np.sqrt(at.sigma2 * cp.weight_scale)),
-        ranef=ranef,
-        ranef_sd=ranef_sd,
+        ranef=_without(ranef, effects),
+        ranef_sd=_without(ranef_sd, effects),
+        undetermined=undetermined,
+        usable={"cov": random_cov, "ranef": ranef} if undetermined else {},
     )
+
+
+def _without(values: Mapping[str, Array], unknown: Mapping[str, NDArray[np.bool_]]) -> dict[str, Array]:
+    """NaN where unknown."""
+    return {
+        key: np.where(unknown[key], np.nan, own) if key in unknown else own for key, own in values.items()
+    }
 
 
 def _merged(*parts: Mapping[int, list[int]]) -> dict[int, list[int]]:

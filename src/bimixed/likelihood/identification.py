@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from bimixed.covariance import Array, null_directions
 from bimixed.crossproducts import CrossProducts
@@ -12,6 +13,7 @@ from bimixed.design import Design, RandomFactor, far_slopes, uncorrelated_and_fa
 from bimixed.design.fixed import ALIASED
 from bimixed.fixed_basis import root_weights
 from bimixed.likelihood.coordinates import COLLINEAR, Coordinates
+from bimixed.results.undetermined import Undetermined
 
 Bools = NDArray[np.bool_]
 
@@ -101,6 +103,7 @@ def _cross_with_basis(cp: CrossProducts, place: int) -> Array:
 def confounded_coefficients(
     design: Design,
     coordinates: Coordinates,
+    undetermined: Mapping[int, Undetermined],
     theta: Array,
     free: Bools,
     information: Array,
@@ -110,7 +113,8 @@ def confounded_coefficients(
 
     Two groups with the same levels, say: only the sum of their variances is determined. Judged on the
     average information of the entries of H, which is singular exactly then, in the factors whose T is
-    regular (a singular T has redundant entries, which is no lack of identification).
+    regular (a singular T has redundant entries, which is no lack of identification). Directions that the
+    structure of Z leaves undetermined are known already.
     """
     regular, start = np.zeros(len(theta), dtype=bool), 0
     bound = np.zeros(len(theta), dtype=bool)
@@ -121,6 +125,8 @@ def confounded_coefficients(
         regular[here] = not bound[here].any() and diagonal.min(initial=np.inf) > 0
         start = here.stop
     keep = regular[free]
+    known = undetermined_entries(design, undetermined)[free]
+    information = information + np.trace(information) / max(len(information), 1) * known @ known.T
     curvature = np.diag(information)[keep]
     if len(curvature) == 0 or curvature.min() <= 0:
         return {}
@@ -136,6 +142,16 @@ def confounded_coefficients(
             rows = np.flatnonzero(np.abs(move).max(axis=1) > 0.1 * largest)
             found.setdefault(place, set()).update(rows.tolist())
     return {place: sorted(rows) for place, rows in found.items() if rows}
+
+
+def undetermined_entries(design: Design, undetermined: Mapping[int, Undetermined]) -> Array:
+    """Directions of the entries of H that the likelihood doesn't depend on, (entries, m)."""
+    parts = []
+    for place, factor in enumerate(design.factors):
+        rows, cols = factor.template.positions
+        own = undetermined.get(place)
+        parts.append(np.zeros((len(rows), 0)) if own is None else own.directions[:, rows, cols].T)
+    return np.asarray(block_diag(*parts))
 
 
 def _variance_moves(design: Design, coordinates: Coordinates, step: Array) -> list[Array]:

@@ -1,13 +1,15 @@
 """A design made ready for its likelihood: coordinates, cross-products, and what these can't identify."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bimixed.crossproducts import Preparation, prepare
 from bimixed.design import Design
 from bimixed.fixed_basis import root_weights
 from bimixed.likelihood.coordinates import Coordinates, coordinates
 from bimixed.likelihood.identification import taken_by_wide, unidentified_coefficients
+from bimixed.likelihood.undetermined import undetermined_parts
+from bimixed.results.undetermined import Undetermined
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,14 @@ class Setup:
         Of the design in these coordinates.
     unidentified : mapping
         Place of the factor → coefficients whose variance REML can't know.
+    undetermined : mapping
+        Place of the factor → its covariances that the likelihood doesn't depend on.
     """
 
     coordinates: Coordinates
     preparation: Preparation
     unidentified: Mapping[int, list[int]]
+    undetermined: Mapping[int, Undetermined] = field(default_factory=dict)
 
 
 def set_up(design: Design, reml: bool) -> Setup:
@@ -44,4 +49,5 @@ def set_up(design: Design, reml: bool) -> Setup:
         # coefficients that are left out may not be mixed with others
         own = coordinates(design, root, unidentified)
         preparation = prepare(own.design(design))
-    return Setup(own, preparation, unidentified)
+    undetermined = undetermined_parts(design, preparation.empty, own, unidentified)
+    return Setup(own, preparation, unidentified, undetermined)

@@ -1,7 +1,7 @@
 """Sampling uncertainty of variance parameters at the optimum."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +11,13 @@ from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design
 from bimixed.likelihood.coordinates import Coordinates
+from bimixed.likelihood.identification import undetermined_entries
 from bimixed.likelihood.objective import relative_factors
 from bimixed.results.records import VarianceParameters, VarianceScales
+from bimixed.results.undetermined import Undetermined
 
+STILL = 1e-7
+"""Share of the largest move of H below which a direction of θ moves nothing that the data can show."""
 FLAT_CURVATURE = 1e-8
 """Eigenvalues of the unit-diagonal Hessian below this belong to directions the data don't determine."""
 
@@ -46,6 +50,7 @@ class VarianceUncertainty:
     free: NDArray[np.bool_]
     r2_theta: Array
     unidentified: Mapping[int, list[int]]
+    undetermined: Mapping[int, Undetermined] = field(default_factory=dict)
 
     @cached_property
     def hessian(self) -> Array:
@@ -109,11 +114,15 @@ class VarianceUncertainty:
         values: list[float] = []
         for place, (f, T) in enumerate(zip(self.design.factors, self._factors(theta), strict=True)):
             sd = np.sqrt(np.einsum("ij,ij->i", T, T))
-            bad = self.unidentified.get(place, [])
+            bad, lost = self.unidentified.get(place, []), self._lost(place)
+            unknown = np.isin(np.arange(len(sd)), bad) | np.diag(lost)
             with np.errstate(divide="ignore", invalid="ignore"):
-                values += [np.nan if k in bad else log_sigma + np.log(sd[k]) for k in range(len(sd))]
+                values += np.where(unknown, np.nan, log_sigma + np.log(sd)).tolist()
                 unit = T / sd[:, None]
                 for i, j in f.template.correlated_pairs():
+                    if lost[[i, i, j], [i, j, j]].any():
+                        values.append(np.nan)
+                        continue
                     cosine = float(unit[i] @ unit[j])
                     sine = np.linalg.norm(unit[i] - cosine * unit[j])
                     values.append(float(np.copysign(np.log((1.0 + abs(cosine)) / sine), cosine)))
@@ -126,10 +135,36 @@ class VarianceUncertainty:
         for place, (f, T) in enumerate(zip(self.design.factors, self._factors(theta), strict=True)):
             H = sigma2 * T @ T.T
             bad = self.unidentified.get(place, [])
-            H[bad], H[:, bad] = np.nan, np.nan
+            H[bad], H[:, bad], H[self._lost(place)] = np.nan, np.nan, np.nan
             values += np.diag(H).tolist()
             values += [float(H[i, j]) for i, j in f.template.correlated_pairs()]
         return np.array([*values, sigma2 * self.cp.weight_scale])
+
+    def _lost(self, place: int) -> NDArray[np.bool_]:
+        """Entries of a factor's covariance that no structure of Z shows, (K, K)."""
+        part, K = self.undetermined.get(place), self.design.factors[place].n_coefficients
+        return np.zeros((K, K), dtype=bool) if part is None else part.entries
+
+    @cached_property
+    def told(self) -> Array:
+        """Orthonormal directions of θ among the free entries that the structure of Z can show, (free, r)."""
+        free = np.flatnonzero(self.free)
+        known = undetermined_entries(self.design, self.undetermined)
+        if not known.shape[1]:
+            return np.eye(len(free))
+        moves, start = np.zeros((len(self.theta), len(self.theta))), 0
+        for template, T in zip(self.cp.templates, relative_factors(self.cp, self.theta), strict=True):
+            rows, cols = template.positions
+            for k, (a, b) in enumerate(zip(rows, cols, strict=True)):
+                move = np.zeros_like(T)
+                move[a] += T[:, b]
+                move[:, a] += T[:, b]
+                moves[start : start + len(rows), start + k] = move[rows, cols]
+            start += len(rows)
+        basis = np.linalg.qr(known)[0]
+        shown = moves[:, free] - basis @ (basis.T @ moves[:, free])
+        _, sizes, right = np.linalg.svd(shown)
+        return np.asarray(right[: int((sizes > STILL * sizes.max(initial=0.0)).sum())].T)
 
     def _interior(self) -> NDArray[np.bool_]:
         """Whether the parameter and the block of T it comes from are off the boundary."""
@@ -157,21 +192,23 @@ class VarianceUncertainty:
         m = len(self.theta)
         cov = np.zeros((m + 1, m + 1))
         free = np.flatnonzero(self.free)
-        curvature = np.clip(np.diag(self.hessian)[free], 0.0, None)
+        told = self.told
+        shown = told.T @ self.hessian[np.ix_(free, free)] @ told
+        curvature = np.clip(np.diag(shown), 0.0, None)
         size = np.where(curvature > 0, 1.0 / np.sqrt(np.where(curvature > 0, curvature, 1.0)), 1.0)
-        profiled = self.hessian[np.ix_(free, free)] * np.outer(size, size)
+        profiled = shown * np.outer(size, size)
         values, vectors = np.linalg.eigh(profiled)
         steep = values > FLAT_CURVATURE
-        kept = vectors[:, steep] * size[:, None]
+        kept = told @ (vectors[:, steep] * size[:, None])
         of_theta = 2.0 * (kept / values[steep]) @ kept.T
         link = self.r2_theta[free] / self.sigma2 / self.df  # d log σ̂² / dθ
         cov[np.ix_(free, free)] = of_theta
         cov[free, m] = cov[m, free] = of_theta @ link
         cov[m, m] = link @ of_theta @ link + 2.0 / self.df
         flat = np.zeros((m, int((~steep).sum())))
-        flat[free] = vectors[:, ~steep] * size[:, None]
+        flat[free] = told @ (vectors[:, ~steep] * size[:, None])
         sizes = np.zeros(m)
-        sizes[free] = size
+        sizes[free] = np.sqrt(told**2 @ size**2)
         return cov, flat, sizes
 
     def _jacobian(self, values: Callable[[Array, float], Array]) -> Array:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomRows
+from bimixed.results.undetermined import Undetermined
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Estimates:
         Conditional sds given θ and β, or posterior sds.
     residual_variance : float or None
         For draws the posterior mean of σ²; None where it is the square of ``sigma``.
+    undetermined : mapping, group → Undetermined
+        Covariances that the likelihood doesn't depend on: NaN in ``random_cov``, as are effects that depend
+        on them in ``ranef``.
+    usable : mapping
+        Where there are such, ``cov`` and ``ranef`` by group for one of the covariances that fit as well.
     """
 
     beta: Array
@@ -53,6 +59,18 @@ class Estimates:
     ranef: Mapping[str, Array]
     ranef_sd: Mapping[str, Array]
     residual_variance: float | None = None
+    undetermined: Mapping[str, Undetermined] = field(default_factory=dict)
+    usable: Mapping[str, Mapping[str, Array]] = field(default_factory=dict, repr=False)
+
+    @property
+    def usable_cov(self) -> Mapping[str, Array]:
+        """``random_cov``, and of covariances that fit equally well one of them."""
+        return self.usable.get("cov", self.random_cov)
+
+    @property
+    def usable_ranef(self) -> Mapping[str, Array]:
+        """``ranef`` given ``usable_cov``: Zb of the rows used doesn't depend on the choice."""
+        return self.usable.get("ranef", self.ranef)
 
     @cached_property
     def vcov(self) -> Array:

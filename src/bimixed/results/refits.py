@@ -1,7 +1,5 @@
 """The table of many refits: estimates of each response, and how its search ended."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,7 +7,7 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import DataError
-from bimixed.results.records import Refits
+from bimixed.results.records import Estimates, Refits
 
 BOUNDARY = 1e-4
 """A direction of random effects whose sd is below this share of sigma counts as without variance."""
@@ -19,9 +17,7 @@ ROUNDING = 1e-15
 Bools = NDArray[np.bool_]
 
 
-def refits_table(
-    design: Design, refits: Refits, weight_scale: float, random_cov: Mapping[str, Array]
-) -> pd.DataFrame:
+def refits_table(design: Design, refits: Refits, weight_scale: float, estimates: Estimates) -> pd.DataFrame:
     """Estimates of many responses, a row each.
 
     Parameters
@@ -30,8 +26,8 @@ def refits_table(
     refits : Refits
     weight_scale : float
         Geometric mean of the weights.
-    random_cov : mapping, group → (K, K) array
-        Of the first fit; NaN where a variance is not identified, which it isn't in the refits then.
+    estimates : Estimates
+        Of the first fit; covariances that are NaN there are not identified, in the refits neither.
 
     Raises
     ------
@@ -43,10 +39,12 @@ def refits_table(
     fixed = {name: kept.get(j, missing) for j, name in enumerate(design.names)}
     random: dict[str, Array] = {}
     singular = np.zeros(len(refits.loglik), dtype=bool)
+    random_cov, usable_cov = estimates.random_cov, estimates.usable_cov
     for place, f in enumerate(design.factors):
-        identified = ~np.isnan(np.diag(random_cov[f.key]))
+        told = ~np.isnan(random_cov[f.key])
+        random |= _sds_and_correlations(f, np.where(told, refits.random_cov[place], np.nan))
+        identified = ~np.isnan(np.diag(usable_cov[f.key]))
         cov = np.where(identified[:, None] & identified, refits.random_cov[place], np.nan)
-        random |= _sds_and_correlations(f, cov)
         singular |= _singular(_sizes(design, f), f, identified, cov / refits.sigma2[:, None, None])
     reports = {"loglik": refits.loglik, "converged": refits.converged, "singular": singular}
     random["sigma"] = np.sqrt(refits.sigma2 * weight_scale)

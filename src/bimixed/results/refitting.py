@@ -150,7 +150,7 @@ class Refitting:
         if constant.any():  # the fitted response keeps their places
             values = np.where(constant, self.design.y[:, None], values)
         found = refitter.many(values)
-        table = refits_table(self.design, found, refitter.weight_scale, self.estimates.random_cov)
+        table = refits_table(self.design, found, refitter.weight_scale, self.estimates)
         return without_estimates(table, constant)
 
     def _numbers(self, where: str, argument: str, given: Any) -> Array:

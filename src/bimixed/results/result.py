@@ -27,6 +27,7 @@ from bimixed.results.rows import (
     check_weights,
     linear_predictor,
     prediction_rows,
+    without_undetermined,
 )
 from bimixed.results.uncertainty import Draws, Uncertainty
 from bimixed.vocabulary import refuse_foreign_predict, result_hint
@@ -288,7 +289,7 @@ class MixedModelResult(Exporting, Predicting):
         return pd.Series(self.design.y - fitted, self.design.index, name="resid")
 
     def _linear_predictor(self, rows: PredictionRows) -> Array:
-        return linear_predictor(rows, self.estimates.beta, self.estimates.ranef)
+        return linear_predictor(rows, self.estimates.beta, self.estimates.usable_ranef)
 
     def predict(
         self,
@@ -343,7 +344,10 @@ class MixedModelResult(Exporting, Predicting):
         refuse_foreign_predict(unknown)
         check_new_levels(new_levels)
         rows = self._training if new_data is None and random == "all" else None
-        rows = rows or prediction_rows(self.design, new_data, random, new_levels)
+        if rows is None:
+            rows = prediction_rows(self.design, new_data, random, new_levels)
+        if new_data is not None:
+            rows = without_undetermined(rows, self.estimates.undetermined)
         estimate = self._linear_predictor(rows)
         table = pd.DataFrame({"estimate": estimate}, index=rows.rows.index)
         if variances not in ("fixed", "bootstrap"):

@@ -1,16 +1,17 @@
 """What a prediction asks for: rows, which random effects count, and what new levels mean."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
-from bimixed.design import Design, NewRows, RandomRows
+from bimixed.design import Design, LevelRows, NewRows, RandomRows
 from bimixed.design.rows import UnseenLevels
 from bimixed.exceptions import DataError, IdentificationWarning, warn
+from bimixed.results.undetermined import Undetermined
 
 NewLevels = Literal["error", "population", "sample"]
 NEW_LEVELS = ("error", "population", "sample")
@@ -28,13 +29,16 @@ class PredictionRows:
     sampled : mapping, group → UnseenLevels
         Levels never seen, where their effects are to be sampled.
     unknown : (m,) bool array, optional
-        Rows whose fixed part has no estimate.
+        Rows that have no estimate.
+    no_limits : (m,) bool array, optional
+        Rows of new levels whose variance has no estimate.
     """
 
     rows: NewRows
     groups: tuple[str, ...]
     sampled: Mapping[str, UnseenLevels]
     unknown: NDArray[np.bool_] | None = None
+    no_limits: NDArray[np.bool_] | None = None
 
     @property
     def known(self) -> dict[str, RandomRows]:
@@ -117,6 +121,36 @@ def _without_estimate(design: Design, rows: NewRows) -> NDArray[np.bool_] | None
         IdentificationWarning,
     )
     return unknown
+
+
+def without_undetermined(rows: PredictionRows, undetermined: Mapping[str, Undetermined]) -> PredictionRows:
+    """Rows marked of which nothing is known because a covariance has no estimate."""
+    unknown, no_limits = np.zeros((2, len(rows.rows.offset)), dtype=bool)
+    for key in rows.groups:
+        levels = rows.rows.random[key]
+        if key not in undetermined or not isinstance(levels, LevelRows):
+            continue
+        found, known = undetermined[key].rows(levels), levels.codes >= 0
+        unknown |= found & known
+        if key in rows.sampled:
+            no_limits |= found & ~known
+    if unknown.any():
+        warn(
+            f"{int(unknown.sum())} of {len(unknown)} rows have no estimate and are NaN: they combine a level "
+            "with covariates that it never had, and the covariance that would carry its effects over to them "
+            "is not determined (see fit.diagnostics). For levels of which nothing is known use "
+            "random='none'.",
+            IdentificationWarning,
+        )
+        rows = replace(rows, unknown=unknown if rows.unknown is None else unknown | rows.unknown)
+    if no_limits.any():
+        warn(
+            f"{int(no_limits.sum())} of {len(no_limits)} rows have no limits: the variance of a new level at "
+            "their covariates is not determined (see fit.diagnostics).",
+            IdentificationWarning,
+        )
+        rows = replace(rows, no_limits=no_limits)
+    return rows
 
 
 def random_part(rows: PredictionRows, effects: Mapping[str, Array]) -> Array:

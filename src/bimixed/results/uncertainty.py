@@ -60,6 +60,7 @@ class NormalApproximation:
         Fixed effects.
     sigma : float
     random_cov : mapping, group → (K, K) array
+        Of covariances that fit equally well one of them.
     variance_scales : callable
         Estimates of sds and correlations with standard errors on the log and Fisher-z scales.
     linear_variance : LinearVariance
@@ -115,7 +116,8 @@ class NormalApproximation:
         if kind == "prediction":
             weights = 1.0 if rows.rows.weights is None else rows.rows.weights
             variance = variance + self.sigma**2 / weights
-        return np.sqrt(variance)
+        sd = np.sqrt(variance)
+        return sd if rows.no_limits is None else np.where(rows.no_limits, np.nan, sd)
 
 
 @dataclass(frozen=True, repr=False)
@@ -226,8 +228,9 @@ class Draws:
             root = symmetric_root(cov)
             noise = rng.standard_normal((len(cov), len(unseen.labels), cov.shape[1]))
             mu += unseen.times(np.einsum("dab,dlb->lad", root, noise)).T
-        if rows.unknown is not None:
-            mu[:, rows.unknown] = np.nan
+        for without in (rows.unknown, rows.no_limits):
+            if without is not None:
+                mu[:, without] = np.nan
         return mu
 
 
