@@ -186,7 +186,7 @@ def _fixed(d: float, draws: bool = True) -> tuple[str, str]:
 
 def _variance(kind: str, d: float, other: float, draws: bool, sigma: float) -> tuple[str, str]:
     if np.isnan(other) and kind == "corr":
-        return "expected", "one of its sds is 0 or not identified, so there is no correlation"
+        return "expected", "one of its sds is 0, or the likelihood doesn't depend on it"
     if np.isnan(other):
         return "expected", "not identified by the likelihood: the posterior shows the prior"
     if kind == "sd" and other < AT_ZERO * sigma and draws:

@@ -19,7 +19,7 @@ from bimixed.likelihood.fit import Refitter, fit_likelihood
 from bimixed.likelihood.held_correlation import HeldCorrelation
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.problem import At, Problem
-from bimixed.likelihood.undetermined import undetermined_message
+from bimixed.likelihood.undetermined import reason
 from bimixed.results import MixedModelResult
 
 ZERO = 1e-8
@@ -168,12 +168,9 @@ class Criteria:
     def _of_random(self, here: _Optimum, place: int, meant: tuple[int, ...]) -> Profiled | Unprofiled:
         f = here.design.factors[place]
         estimates = here.fit.estimates
-        if (
-            np.isnan(estimates.random_cov[f.key][np.ix_(meant, meant)]).any()
-            and f.key in estimates.undetermined
-        ):
-            why = undetermined_message(f, estimates.undetermined[f.key])
-            return Unprofiled(f"it has no estimate, and every value of it fits as well. {why}")
+        part = estimates.undetermined.get(f.key)
+        if part is not None and part.entries[np.ix_(meant, meant)].any():
+            return Unprofiled(f"other values of it fit as well. {reason(f, part)}.")
         cov = estimates.usable_cov[f.key]
         if any(np.isnan(cov[k, k]) for k in meant):
             return Unprofiled(

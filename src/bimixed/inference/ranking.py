@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from bimixed.arguments import check_count, check_seed
 from bimixed.covariance import Array
-from bimixed.exceptions import DataError
+from bimixed.design import LevelRows, RandomFactor
+from bimixed.design.frame import shown_label
+from bimixed.exceptions import DataError, UnavailableError
 from bimixed.inference.prediction_draws import parameter_draws
 from bimixed.inference.random_effects import coefficient_place
 from bimixed.results import MixedModelResult
@@ -76,9 +78,9 @@ def _check_determined(fit: MixedModelResult, factor: RandomFactor, weights: Arra
     without = part.rows(LevelRows(every, np.tile(weights, (len(every), 1)), len(every)))
     if without.any():
         raise UnavailableError(
-            f"The data don't determine this of {int(without.sum())} of {len(every)} levels of {factor.key!r}, "
-            f"such as {factor.levels[without][0]!r}: their rows don't show it, and the covariance that would "
-            "tell is NaN (see fit.diagnostics). Rank a coefficient that every level shows."
+            f"Of {int(without.sum())} of the {len(every)} levels of {factor.key!r}, such as "
+            f"{shown_label(factor.levels[without][0])}, the data don't tell this: their rows don't show it, "
+            "and the covariance that would is NaN (see fit.diagnostics). Rank what every level shows."
         )
 
 

@@ -213,7 +213,7 @@ def explain_singular(
         loglik_change=chosen[1].loglik - fit.loglik,
         level=level,
         near=near,
-        notes=tuple([*_words(fit, known, chosen, level, near), *notes, *_undetermined(fit)]),
+        notes=(*_words(fit, known, chosen, level, near), *notes, *_undetermined(fit)),
     )
 
 

@@ -324,9 +324,7 @@ def _estimates(
 
 def _without(values: Mapping[str, Array], unknown: Mapping[str, NDArray[np.bool_]]) -> dict[str, Array]:
     """NaN where unknown."""
-    return {
-        key: np.where(unknown[key], np.nan, own) if key in unknown else own for key, own in values.items()
-    }
+    return {key: np.where(unknown.get(key, False), np.nan, own) for key, own in values.items()}
 
 
 def _merged(*parts: Mapping[int, list[int]]) -> dict[int, list[int]]:

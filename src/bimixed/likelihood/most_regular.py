@@ -1,7 +1,7 @@
 """One covariance of many that fit equally well: the one with the largest determinant.
 
-It is the same whatever the search began with and ended at, and it is singular only where all of them are. Where
-covariances alone are unknown it is the completion in which coefficients are independent given the others
+It is the same wherever the search began and ended, and singular only where all of them are. Where covariances
+alone are unknown it is the completion in which coefficients are independent given the others
 (Dempster 1972).
 """
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed import dense
 from bimixed.covariance import Array
@@ -18,6 +19,8 @@ from bimixed.likelihood.coordinates import Coordinates, coordinates
 from bimixed.results.undetermined import Undetermined
 from bimixed.shortening import listed
 from bimixed.trailing_rows import by_level
+
+Ints = NDArray[np.intp]
 
 FLAT = 1e-12
 """Eigenvalue of the form, its diagonal at most 1, below which a direction changes nothing."""
@@ -53,7 +56,7 @@ def undetermined_parts(
 
 
 def structural_notes(design: Design, posterior: bool = False) -> list[str]:
-    """Covariances that the rows don't show, or hardly, before anything is fitted; of a posterior the former."""
+    """Covariances that the rows don't show, or hardly; of a posterior the former."""
     if all(factor.n_coefficients == 1 for factor in design.factors):
         return []
     own, notes = coordinates(design, None, {}), []
@@ -75,9 +78,9 @@ def _constant_slopes(factor: RandomFactor) -> list[str]:
     if "Intercept" not in factor.names:
         return []
     return [
-        f"The random slope {name} does not vary within any level of {factor.key}, so a level shows nothing of "
-        "its slope: slope and intercept are told apart only by how the variance between levels changes with "
-        f"{name}. Keep it in the fixed part, and leave it out of {' and '.join(factor.sources)}."
+        f"The random slope {name} does not vary within any level of {factor.key}, so a level shows nothing "
+        "of its slope: slope and intercept are told apart only by how the variance between levels changes "
+        f"with {name}. Keep it in the fixed part, and leave it out of {' and '.join(factor.sources)}."
         for name in (factor.names[k] for k in _constant(factor))
     ]
 
@@ -126,8 +129,8 @@ def _one_shows_all(products: Array) -> bool:
     return bool((values[:, 0] > FULL * values[:, -1]).any())
 
 
-def _null_space(products: Array, rows: Array, cols: Array) -> Array:
-    """Entries at (rows, cols) of an orthonormal basis of the directions that change nothing, (entries, m)."""
+def _null_space(products: Array, rows: Ints, cols: Ints) -> Array:
+    """Entries at (rows, cols) of an orthonormal basis of directions that change nothing, (entries, m)."""
     K = products.shape[-1]
     gram = dense.gram(products.reshape(len(products), K * K)).reshape(K, K, K, K)
     both = gram[rows[:, None], rows, cols[:, None], cols]
@@ -149,53 +152,58 @@ def _null_space(products: Array, rows: Array, cols: Array) -> Array:
 
 def undetermined_message(factor: RandomFactor, part: Undetermined) -> str:
     """What has no estimate, why, and what to write."""
-    entries = part.entries
-    lost = [factor.names[k] for k in np.flatnonzero(np.diag(entries))]
+    lost = [factor.names[k] for k in np.flatnonzero(np.diag(part.entries))]
     what = "their correlations don't enter the likelihood"
     if lost:
+        correlated = any(part.entries[i, j] for i, j in factor.template.correlated_pairs())
         what = (
-            f"the likelihood is the same for many values of the variance{'s' if len(lost) > 1 else ''} of "
-            f"{listed(lost)} and of the correlations"
+            "their variances can't be told apart, and the likelihood is the same for many values of "
+            f"{_variances(lost)}{' and of their correlations' if correlated else ''}"
         )
-    count = part.dimension
     return (
-        f"{_why(factor, part)}: {what}. They are NaN, and AIC, BIC and tests count {count} "
-        f"parameter{'s' if count > 1 else ''} fewer; the rest of the fit is as good as any. For a model without "
-        f"them {_remedy(factor, part)}."
+        f"{reason(factor, part)}: {what}. These are NaN, and AIC, BIC and tests count "
+        f"{_plural(part.dimension, 'parameter')} fewer; the rest of the fit is as good as any. For a model "
+        f"without them {_remedy(factor, part)}."
     )
 
 
 def prior_message(factor: RandomFactor, part: Undetermined) -> str:
     """What a posterior knows of it."""
-    what = "correlations" if not np.diag(part.entries).any() else "variances and correlations"
+    lost = bool(np.diag(part.entries).any())
+    where = "" if not lost else f" along {_plural(part.dimension, 'direction')}, given the rest"
     return (
-        f"{_why(factor, part)}: along {part.dimension} direction{'s' if part.dimension > 1 else ''} of their "
-        f"{what} the posterior is the prior alone, given the rest. For a model without them "
-        f"{_remedy(factor, part)}."
+        f"{reason(factor, part)}: the posterior of their {'variances and ' if lost else ''}correlations is "
+        f"the prior alone{where}. For a model without them {_remedy(factor, part)}."
     )
 
 
-def _why(factor: RandomFactor, part: Undetermined) -> str:
-    lost = np.flatnonzero(np.diag(part.entries))
-    if len(lost) == 0:
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
+def _variances(names: Sequence[str]) -> str:
+    return f"the variance{'s' if len(names) > 1 else ''} of {listed(names)}"
+
+
+def reason(factor: RandomFactor, part: Undetermined) -> str:
+    """Why a covariance isn't determined."""
+    key = factor.key
+    if not np.diag(part.entries).any():
         i, j = np.nonzero(np.triu(part.entries))
-        names = [factor.names[k] for k in np.unique(np.concatenate([i, j]))]
-        if not _together(factor, i, j):
-            return f"No level of {factor.key} has rows of two of {listed(names)}"
-        return f"Levels of {factor.key} have too few different rows for the correlations of {listed(names)}"
-    constant = _constant(factor)
-    named = [factor.names[k] for k in constant]
+        names = listed(factor.names[k] for k in np.unique(np.concatenate([i, j])))
+        if _together(factor, i, j):
+            return f"Levels of {key} have too few different rows for the correlations of {names}"
+        return f"No level of {key} has rows of two of {names}"
+    constant = [factor.names[k] for k in _constant(factor)]
     if constant and "Intercept" in factor.names:
-        variable = _variable(named)
-        return (
-            f"{variable or listed(named)} {'is' if variable or len(named) == 1 else 'are'} constant within "
-            + (f"every level of {factor.key}")
-        )
-    names = [factor.names[k] for k in np.flatnonzero(part.entries.any(axis=0))]
-    return f"The covariates of {listed(names)} determine each other within every level of {factor.key}"
+        variable = _variable(constant)
+        one = variable is not None or len(constant) == 1
+        return f"{variable or listed(constant)} {'is' if one else 'are'} constant within every level of {key}"
+    names = listed(factor.names[k] for k in np.flatnonzero(part.entries.any(axis=0)))
+    return f"The covariates of {names} determine each other within every level of {key}"
 
 
-def _together(factor: RandomFactor, i: Array, j: Array) -> bool:
+def _together(factor: RandomFactor, i: Ints, j: Ints) -> bool:
     """Whether a level has rows of both of some pair."""
     present = np.zeros((factor.n_levels, factor.n_coefficients), dtype=bool)
     for k in range(factor.n_coefficients):
@@ -224,7 +232,9 @@ def _remedy(factor: RandomFactor, part: Undetermined) -> str:
     source = factor.sources[min(int(np.searchsorted(ends, place, side="right")), len(factor.sources) - 1)]
     if not np.diag(part.entries).any():
         written = source.replace(" | ", " || ") if " | " in source else "'||' in place of '|'"
-        return f"write {written}, a variance for each and no correlations"
+        known = any(not part.entries[i, j] for i, j in factor.template.correlated_pairs())
+        what = "without the other correlations too" if known else "a variance for each and no correlations"
+        return f"write {written}, {what}"
     constant = _constant(factor)
     variable = _variable([factor.names[k] for k in constant])
     if variable and len(constant) + 1 == factor.n_coefficients and "Intercept" in factor.names:

@@ -56,6 +56,8 @@ def caterpillar(
             "fit.diagnostics), so that nothing is known of its effects; leave it out of the model."
         )
     order = np.argsort(first["estimate"].to_numpy(), kind="stable")
+    told = np.any([table["estimate"].notna() for table in tables.values()], axis=0)
+    order = order[told[order]]  # of other levels the data tell nothing
     named = len(order) <= MANY
     ax = new_axes(ax, figsize=(6.5, max(2.6, 1.2 + 0.2 * len(order) * max(1.0, 0.5 * len(results)))) if named
                   else (6.5, 7))  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 from bimixed.compare import own_estimates
 from bimixed.covariance import Array
 from bimixed.design import RandomFactor
+from bimixed.exceptions import UnavailableError
 from bimixed.plots.style import COLOURS, NOTE, OWN, head, look, new_axes, response_of, short, tidy_axes, unit
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.results import MixedModelResult
@@ -104,6 +105,11 @@ def effects(results: Mapping[str, MixedModelResult], factor: RandomFactor, name:
         k = fit.design.factor(factor.key).names.index(coefficient_of(fit.design.factor(factor.key), name))
         estimates.append(fit.estimates.ranef[factor.key][:, k])
         sds.append(fit.estimates.ranef_sd[factor.key][:, k])
+    if np.isnan(estimates).all():
+        raise UnavailableError(
+            f"The data don't tell {name!r} of any level of {factor.key!r}: its effects are NaN (see "
+            "fit.diagnostics)."
+        )
     return np.array(estimates), np.array(sds)
 
 
@@ -139,7 +145,7 @@ def _missing(own: Array) -> str:
 
 def _limit(ax: Any, own: Array, pooled: Array, sds: Any) -> None:
     """Keep the pooled estimates readable where single own estimates lie far out, and say so."""
-    reach = max(float((np.abs(pooled) + sds).max()), 1e-12)
+    reach = max(float(np.nanmax(np.abs(pooled) + sds)), 1e-12)
     known = np.abs(own[~np.isnan(own)])
     limit = max(1.3 * reach, float(np.quantile(known, 0.9)) * 1.2 if len(known) else 0.0)
     beyond = int((known > limit).sum())

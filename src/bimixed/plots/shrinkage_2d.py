@@ -8,7 +8,7 @@ import numpy as np
 from bimixed.compare import own_estimates
 from bimixed.covariance import Array, symmetric_root
 from bimixed.design import RandomFactor
-from bimixed.exceptions import DataError
+from bimixed.exceptions import DataError, UnavailableError
 from bimixed.plots.shrinkage import BARS, arrows, deviation, effects
 from bimixed.plots.style import COLOURS, NOTE, OWN, STYLES, head, look, name_points, new_axes, tidy_axes
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
@@ -62,6 +62,11 @@ def shrinkage_2d(
     ax = new_axes(ax, figsize=(7, 5.5))
     own = own_estimates(first, factor)[:, [factor.names.index(name) for name in pair]].T
     pooled = np.array([effects(results, factor, name)[0] for name in pair])
+    if np.isnan(pooled).any(axis=0).all():
+        raise UnavailableError(
+            f"The data don't tell both {pair[0]!r} and {pair[1]!r} of any level of {factor.key!r} (see "
+            "fit.diagnostics); bm.plots.shrinkage draws one."
+        )
     many = factor.n_levels > BARS
     _own(ax, own, many)
     for i, (result, fit) in enumerate(results.items()):
@@ -129,7 +134,7 @@ def _limits(ax: Any, own: Array, pooled: Array) -> None:
     drawn = np.concatenate([line.get_xydata() for line in ax.lines]).T
     outside = np.zeros(own.shape[1], dtype=bool)
     for values, line, set_limits in ((own[0], drawn[0], ax.set_xlim), (own[1], drawn[1], ax.set_ylim)):
-        reach = max(float(np.abs(line).max()), 1e-12)
+        reach = max(float(np.nanmax(np.abs(line))), 1e-12)
         known = np.abs(values[np.isfinite(values)])
         limit = max(1.1 * reach, min(1.08 * float(known.max(initial=0.0)), 2.2 * reach))
         if reach <= 1e-12 and known.size:
