@@ -64,7 +64,7 @@ def test_too_few_groups_for_a_kenward_roger_test():
         fit.test("Intercept = 0, x = 0", "kenward-roger")
 
 
-@pytest.mark.filterwarnings("ignore:The variances of g")
+@pytest.mark.filterwarnings("ignore::bimixed.IdentificationWarning")
 def test_a_covariance_that_no_group_can_tell():
     """Each group has one level of a, so that nothing is known of the correlation of its levels."""
     rng = np.random.default_rng(0)

@@ -282,6 +282,30 @@ def test_profiles_and_bootstrap(rat_pup):
     assert draws[0].filter(like="corr_").isna().all(axis=None)
 
 
+def test_a_term_is_tested_as_a_whole(rat_pup):
+    dummies = rat_pup["treatment |"]
+    with pytest.raises(bm.FitError, match="treatment is constant within every level"):
+        bm.rlrt(dummies, "sd_litter[treatment[T.Low]]", progress=False)
+    test = bm.rlrt(dummies, "(treatment | litter)", n_sim=3, random_seed=1, progress=False)
+    apart = bm.rlrt(
+        rat_pup["0 + treatment ||"], "(0 + treatment || litter)", n_sim=3, random_seed=1, progress=False
+    )
+    assert test.statistic == pytest.approx(apart.statistic, abs=1e-6)
+
+
+def test_pictures_and_pages(rat_pup, tmp_path):
+    fit = rat_pup["0 + treatment |"]
+    drawn = bm.plots.caterpillar(fit, "litter", "treatment[Low]")
+    assert len(drawn.get_yticks()) == 10  # the litters of that treatment
+    with pytest.raises(bm.UnavailableError, match=r"both 'treatment.Control.' and 'treatment.High.'"):
+        bm.plots.shrinkage_2d(fit, "litter")
+    with pytest.raises(bm.UnavailableError, match="of any level of 'litter'"):
+        bm.plots.shrinkage(rat_pup["treatment |"], "litter", "treatment[T.Low]")
+    assert "No level of litter has rows of two" in fit.to_html(tmp_path / "fit.html").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_predictions(rat_pup):
     new = pd.DataFrame({"treatment": ["Control", "High", "Low"], "litter": [1, 1, 99]})
     cells, apart = rat_pup["0 + treatment |"], rat_pup["0 + treatment ||"]
@@ -369,6 +393,9 @@ def test_singular_only_where_all_covariances_are():
             .refit_many(y[:, None] + 0.1 * rng.normal(size=(300, 4)))
         )
     assert many["singular"].all()
+    with pytest.warns(bm.IdentificationWarning):
+        (lost,) = fit.explain_singular(profile=False, posterior=False, progress=False).directions
+    assert (lost.label, lost.reference) == ("f[c]", "½χ²(0) + ½χ²(1)")  # its covariances are no parameters
 
 
 def test_most_regular_from_a_singular_start():

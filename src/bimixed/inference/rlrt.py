@@ -18,6 +18,7 @@ from bimixed.inference.resampling import Parametric
 from bimixed.inference.spectral import Spectrum
 from bimixed.likelihood.fit import Refitter, fit_likelihood
 from bimixed.likelihood.problem import At
+from bimixed.likelihood.undetermined import undetermined_message
 from bimixed.marginal.progress import Progress
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import Summary
@@ -163,7 +164,10 @@ def rlrt(
     place, which = _coefficients(fit.design, term)
     f = fit.design.factors[place]
     tested = tuple(f"sd_{f.key}[{f.names[k]}]" for k in which)
-    if np.isnan(np.diag(fit.estimates.random_cov[f.key])[list(which)]).any():
+    part = fit.estimates.undetermined.get(f.key)
+    if part is not None and len(which) < f.n_coefficients and np.diag(part.entries)[list(which)].any():
+        raise FitError(f"{listed(tested)} has no estimate (NaN). {undetermined_message(f, part)}")
+    if np.isnan(np.diag(fit.estimates.usable_cov[f.key])[list(which)]).any():
         raise FitError(
             f"{listed(tested)} isn't identified (NaN): the fixed effects take up all of it, and there is "
             "nothing to test. Leave it out of the model, or the fixed effects that it repeats."

@@ -294,8 +294,12 @@ def _known(
 ) -> LostDirection:
     factor = fit.design.factors[direction.place]
     small = dropped(fit.design, direction)
-    statistic = _ratio(fit, refit(fit, small))
-    reference = ChiSquare(direction.block.stop - direction.block.start, 1)
+    without = refit(fit, small)
+    statistic = _ratio(fit, without)
+    df = direction.block.stop - direction.block.start
+    if factor.key in fit.estimates.undetermined:
+        df = fit.df_model - without.n_parameters
+    reference = ChiSquare(df, 1)
     name, p_value, at_zero = reference.name, reference.p_value(statistic), np.nan
     if len(fit.design.factors) == 1 and factor.n_coefficients == 1:
         test = rlrt(fit, random_seed=seed, progress=False)

@@ -110,6 +110,8 @@ def _of_factor(
         return None
     rows, cols = factor.template.positions
     free = ~(np.isin(rows, left_out) | np.isin(cols, left_out))
+    if not free.any():
+        return None
     null = _null_space(products, rows[free], cols[free])
     if not null.shape[1]:
         return None
@@ -157,8 +159,8 @@ def undetermined_message(factor: RandomFactor, part: Undetermined) -> str:
     if lost:
         correlated = any(part.entries[i, j] for i, j in factor.template.correlated_pairs())
         what = (
-            "their variances can't be told apart, and the likelihood is the same for many values of "
-            f"{_variances(lost)}{' and of their correlations' if correlated else ''}"
+            f"the likelihood is the same for many values of {_variances(lost)}"
+            f"{' and of the correlations' if correlated else ''}, which can't be told apart"
         )
     return (
         f"{reason(factor, part)}: {what}. These are NaN, and AIC, BIC and tests count "
