@@ -84,6 +84,12 @@ def test_heads_are_methods_or_names(fits):
     for names in (["a"], ["a", "a"]):
         with pytest.raises(bm.DataError, match="a name of its own"):
             bm.table(*fits, names=names)
+    for names in (5, "ab"):
+        with pytest.raises(bm.DataError, match="give a list with a name for each result"):
+            bm.table(*fits, names=names)
+    for digits in (0, -1, 1.5):
+        with pytest.raises(bm.FitError, match="digits is .*; it must be a whole number of at least 1"):
+            bm.table(*fits, digits=digits)
     with pytest.raises(bm.ArgumentError, match="takes results"):
         bm.table()
     with pytest.raises(bm.ArgumentError, match="takes results"):

@@ -190,6 +190,9 @@ def test_requests_that_make_no_sense():
         bm.MixedRegressor(formula="x0 + (1 | x1)").fit(X.to_numpy(), Y)
     with pytest.raises(bm.DataError, match="give groups= too"):
         bm.MixedRegressor(slopes=["Days"]).fit(X[["Days"]], Y)
+    with pytest.raises(bm.DataError, match="Missing values in 1 of 180 rows: Days"):
+        holes = X.assign(Days=X["Days"].where(X.index > X.index[0]))
+        bm.MixedRegressor(formula="Days + (1 | Subject)").fit(holes, Y)
     with pytest.raises(bm.DataError, match="'Subject' have missing labels"):
         bm.MixedRegressor(groups="Subject").fit(X.assign(Subject=X["Subject"].where(X["Days"] > 0)), Y)
     with pytest.raises(ValueError, match="could not convert string to float"):

@@ -123,7 +123,8 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         BimixedError
-            Where the model can't be identified from these rows, and for columns that aren't there.
+            Where the model can't be identified from these rows, for columns that aren't there, and for
+            missing values: impute them in a pipeline, or drop these rows.
         ValueError
             Of scikit-learn, for arrays that are no data.
         """
@@ -144,6 +145,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
             table.assign(**{name: y}),
             priors=self.priors,
             weights=weights,
+            na_action="raise",
             context={},
         )
         options = dict(self.fit_options or {})

@@ -1,13 +1,14 @@
 """Results beside each other in one table for a paper: estimates, standard deviations, fit."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from bimixed.arguments import check_count
 from bimixed.exceptions import ArgumentError, DataError
 from bimixed.results import MixedModelResult
 from bimixed.results.markup import Block, latex, latex_float, markdown, markdown_text
@@ -120,6 +121,8 @@ def table(
         Without results, or for anything else than results.
     DataError
         For as many names as there aren't results, names twice, or an unknown ``uncertainty``.
+    FitError
+        For ``digits`` below 1.
 
     Examples
     --------
@@ -153,6 +156,7 @@ def table(
     if uncertainty not in ("std_error", "interval", "none"):
         raise DataError(f"uncertainty is {uncertainty!r}; choose 'std_error', 'interval' or 'none'.")
     check_level(level)
+    check_count("digits", digits)
     heads = _names(results, names)
     columns = [_column(result, uncertainty, level, digits) for result in results]
     entries = sorted(dict.fromkeys(entry for column in columns for entry in column), key=_order)
@@ -181,6 +185,8 @@ def _names(results: Sequence[MixedModelResult], names: Sequence[str] | None) -> 
         methods = [_METHODS.get(result.method, result.method) for result in results]
         twice = len(set(methods)) < len(methods)
         return [f"({i}) {name}" if twice else name for i, name in enumerate(methods, start=1)]
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise DataError(f"names is {names!r}; give a list with a name for each result.")
     heads = [str(name) for name in names]
     if len(heads) != len(results) or len(set(heads)) < len(heads):
         raise DataError(f"names has {heads} for {len(results)} results; give each one a name of its own.")

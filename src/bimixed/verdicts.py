@@ -250,7 +250,8 @@ def overall(comparison: "Comparison") -> str:
         plural = "s" if expected > 1 else ""
         words = f"The {fits} agree, with {expected} expected difference{plural}. "
     if singular:
-        words += f"The {' and '.join(singular)} fit is singular: trust its sds and correlations least."
+        which, whose = ("fits are", "their") if len(singular) > 1 else ("fit is", "its")
+        words += f"The {' and '.join(singular)} {which} singular: trust {whose} sds and correlations least."
     return words.strip()
 
 

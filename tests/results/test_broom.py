@@ -143,6 +143,8 @@ def test_augment_of_models_given_as_arrays():
 def test_wrong_requests_are_refused(sleep):
     with pytest.raises(bm.DataError, match="effects is 'random'; choose 'fixed', 'ran_pars', 'ran_vals'"):
         sleep.tidy("random")
+    with pytest.raises(bm.DataError, match="effects is 5; choose"):
+        sleep.tidy(5)
     with pytest.raises(bm.DataError, match="effects is empty"):
         sleep.tidy([])
     with pytest.raises(bm.DataError, match="level is 95"):

@@ -67,6 +67,8 @@ INDEXES = {
     "numbers": pd.Index([3, 1, 1]),
     "multi": pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None]),
     "dates": pd.DatetimeIndex(["2020-01-01", "2021-01-01"], name="day"),
+    "days": pd.date_range("2020-01-01", periods=3, freq="2D", name="day"),
+    "hours": pd.timedelta_range("1h", periods=3, freq="h"),
     "category": pd.CategoricalIndex(["a", "b"], ["b", "a"]),
     "intervals": pd.interval_range(0, 3, name="class"),
 }
@@ -76,6 +78,7 @@ INDEXES = {
 def test_indexes(name):
     got = again(pack_index, unpack_index, INDEXES[name])
     pd.testing.assert_index_equal(got, INDEXES[name])
+    assert getattr(got, "freq", None) == getattr(INDEXES[name], "freq", None)
 
 
 def test_other_objects_are_refused_by_name():

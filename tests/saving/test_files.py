@@ -246,6 +246,8 @@ def test_further_columns_are_kept_when_asked_for(tmp_path):
         bm.load(tmp_path / "few").spec.update(". ~ . + (1 | s)")
     with pytest.raises(bm.DataError, match="no column 'nothing' to keep"):
         fit.save(tmp_path / "more", columns=["nothing"])
+    with pytest.raises(bm.DataError, match="no column 5"):
+        fit.save(tmp_path / "more", columns=5)
 
 
 def test_equal_results_give_equal_files(tmp_path):

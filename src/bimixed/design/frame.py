@@ -244,8 +244,8 @@ def complete_rows(table: pd.DataFrame, extra: Mapping[str, NDArray[Any]], na_act
         )
     if na_action == "raise" and dropped.any():
         raise DataError(
-            f"{int(dropped.sum())} rows have missing values: {told}. "
-            "Fill or drop them, or use na_action='drop'."
+            f"Missing values in {int(dropped.sum())} of {len(dropped)} rows: {told}. "
+            "Fill or drop them; a specification with na_action='drop' leaves them out."
         )
     kept = ~dropped
     index = table.index

@@ -1,6 +1,6 @@
 """Results as flat tables by the conventions of R's broom.mixed: one row per term, per fit, per row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ def tidy(
     **how: Any,
 ) -> pd.DataFrame:
     """See :meth:`MixedModelResult.tidy`."""
-    wanted = [effects] if isinstance(effects, str) else list(effects)
+    wanted = list(effects) if isinstance(effects, Iterable) and not isinstance(effects, str) else [effects]
     unknown = [name for name in wanted if name not in EFFECTS]
     if unknown or not wanted:
         given = f"{unknown[0]!r}" if unknown else "empty"

@@ -41,7 +41,8 @@ def pack_index(writer: Writer, index: pd.Index, name: str = "the index") -> Reco
     if isinstance(index, pd.IntervalIndex):
         ends = [pack_index(writer, end, name) for end in (index.left, index.right)]
         return {"kind": "interval", "ends": ends, "closed": index.closed, "names": names}
-    return {"kind": "plain", "values": pack_column(writer, index.to_series(), name), "names": names}
+    values = pack_column(writer, index.to_series(), name)
+    return {"kind": "plain", "values": values, "names": names, "freq": getattr(index, "freqstr", None)}
 
 
 def unpack_index(reader: Reader, record: Record) -> pd.Index:
@@ -57,7 +58,10 @@ def unpack_index(reader: Reader, record: Record) -> pd.Index:
         return pd.IntervalIndex.from_arrays(left, right, record["closed"], name=names[0])
     if kind != "plain":
         raise ValueError(f"an index of kind {kind!r}")
-    return pd.Index(unpack_column(reader, record["values"]).array, name=names[0])
+    index = pd.Index(unpack_column(reader, record["values"]).array, name=names[0])
+    if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
+        index.freq = record["freq"]
+    return index
 
 
 def _plain_name(name: Any) -> str | int | None:

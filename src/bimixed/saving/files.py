@@ -29,7 +29,7 @@ def save(fit: MixedModelResult, path: str | PathLike[str], columns: Iterable[str
         what = "is a folder" if path.is_dir() else f"is in the folder {path.parent}, which isn't there"
         raise DataError(f"{path} {what}; give a file's name, such as 'fit.bimixed'.")
     writer = Writer()
-    more = [columns] if isinstance(columns, str) else list(columns)
+    more = list(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else [columns]
     document = {
         "written_by": __version__,
         "spec": pack_spec(writer, fit.spec, more),
