@@ -62,7 +62,8 @@ ERRORS = {
     ),
     "no rows at all": ("y ~ x + (1 | g)", lambda: table().head(0), {}, bm.DataError, ["no rows"]),
     "missing rows refused": (
-        "y ~ x + (1 | g)", lambda: missing(12), {"na_action": "raise"}, bm.DataError, ["13 of 20 rows", "drop"],
+        "y ~ x + (1 | g)", lambda: missing(12), {"na_action": "raise"}, bm.DataError,
+        ["13 of 20 rows", "drop"],
     ),
     "negative weights": (
         "y ~ x + (1 | g)", table, {"weights": np.r_[-1.0, np.ones(19)]}, bm.DataError,

@@ -88,7 +88,7 @@ def test_heads_are_methods_or_names(fits):
         with pytest.raises(bm.DataError, match="give a list with a name for each result"):
             bm.table(*fits, names=names)
     for digits in (0, -1, 1.5):
-        with pytest.raises(bm.FitError, match="digits is .*; it must be a whole number of at least 1"):
+        with pytest.raises(bm.FitError, match=r"digits is .*; it must be a whole number of at least 1"):
             bm.table(*fits, digits=digits)
     with pytest.raises(bm.ArgumentError, match="takes results"):
         bm.table()
