@@ -34,6 +34,7 @@ LAYERS = [
     "crossproducts",
     "moments",
     "assembly",
+    "summed",
     "results",
     "prior_draws",
     "likelihood",

@@ -1,5 +1,6 @@
 """From cross-products that add up to those that the likelihood works on."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts, FixedBasis, TrailingFactor
 from bimixed.design.fixed import independent_columns
 from bimixed.exceptions import FitError
-from bimixed.moments import Moments
+from bimixed.moments import MomentFactor, Moments, both_sides, by_coefficients
 from bimixed.pairs import Pairs
 from bimixed.schur import trailing_products
 from bimixed.trailing_rows import no_pairs, pair_map
@@ -19,12 +20,18 @@ from bimixed.trailing_rows import no_pairs, pair_map
 Ints = NDArray[np.intp]
 
 
-def assemble(moments: Moments) -> tuple[CrossProducts, Ints]:
+def assemble(moments: Moments, M: Sequence[Array] | None = None) -> tuple[CrossProducts, Ints]:
     """The engine's cross-products, and which columns of X are kept.
 
     The constant stands first where there is an intercept, so that centring the other columns and the
     response is only another set of coordinates; without one the sums are taken back to the raw
     columns.
+
+    Parameters
+    ----------
+    moments : Moments
+    M : sequence of (K, K) arrays, optional
+        Coordinates of the random coefficients, b = M b̃; default those of the formula.
 
     Raises
     ------
@@ -36,7 +43,7 @@ def assemble(moments: Moments) -> tuple[CrossProducts, Ints]:
     to_U, to_y, T, shift = _coordinates(moments, p)
     AA = moments.AA / scale
     gram = to_U.T @ AA @ to_U
-    kept = independent_columns(_root(gram))
+    kept = independent_columns(gram_root(gram))
     to_U = to_U[:, kept]
     if moments.n <= len(kept):
         raise FitError(
@@ -59,7 +66,9 @@ def assemble(moments: Moments) -> tuple[CrossProducts, Ints]:
     b[:1] -= shift
     to_Q = dense.solve_lower(chol, to_U.T).T
     to_R = np.column_stack([to_Q, to_y - to_U @ b])
-    blocks = _Blocks(moments, scale, [ZA @ to_R / scale for ZA in moments.ZA])
+    own = [_coefficients(f, None if M is None else M[j]) for j, f in enumerate(moments.factors)]
+    ZR = [by_coefficients(ZA @ to_R / scale, S) for ZA, S in zip(moments.ZA, own, strict=True)]
+    blocks = _Blocks(moments, scale, ZR, own)
     chain, trailing = blocks.chain(), blocks.trailing
     sizes = np.repeat([t.template.size for t in trailing], [t.n_levels for t in trailing])
     S, analysis = (np.zeros((0, 0)), None)
@@ -82,6 +91,12 @@ def assemble(moments: Moments) -> tuple[CrossProducts, Ints]:
     return cp, kept
 
 
+def _coefficients(factor: MomentFactor, M: Array | None) -> Array | None:
+    """What makes the covariates of b̃ from the centred ones, (K, K); None where they are the same."""
+    S = factor.uncentred() if M is None else factor.uncentred() @ M
+    return None if np.array_equal(S, np.eye(len(S))) else S
+
+
 def _coordinates(moments: Moments, p: int) -> tuple[Array, Array, Array, float]:
     """U and the response as combinations of A; T with X = UT; what centring took off U's constant."""
     centre = moments.centre
@@ -102,7 +117,7 @@ def _coordinates(moments: Moments, p: int) -> tuple[Array, Array, Array, float]:
     return to_U, to_y, np.eye(p), 0.0
 
 
-def _root(gram: Array) -> Array:
+def gram_root(gram: Array) -> Array:
     """A square matrix with this Gram matrix."""
     size = np.sqrt(np.maximum(np.diag(gram), 0.0))
     unit = np.where(size > 0, size, 1.0)
@@ -113,13 +128,14 @@ def _root(gram: Array) -> Array:
 class _Blocks:
     """The blocks of Z'WZ in the order of elimination."""
 
-    def __init__(self, moments: Moments, scale: float, ZR: list[Array]):
+    def __init__(self, moments: Moments, scale: float, ZR: list[Array], own: list[Array | None]):
         self.moments, self.scale, self.ZR = moments, scale, ZR
+        self.ZZ = {(j, k): both_sides(ZZ, own[j], own[k]) for (j, k), ZZ in moments.ZZ.items()}
         factors = moments.factors
         order = sorted(range(len(factors)), key=lambda j: -factors[j].size)
         single = [j for j in order if not factors[j].is_mixed]
         self.parents: dict[tuple[int, int], Ints] = {}
-        self.order = single[:1]
+        self.order: list[int] = single[:1]
         for j in single[1:]:
             if all(self._nested(i, j) for i in self.order):
                 self.order.append(j)
@@ -127,14 +143,13 @@ class _Blocks:
         start = 0
         for j in order:
             if j not in self.order:
-                own = TrailingFactor(j, factors[j].template, start, len(factors[j].levels))
-                self.trailing += (own,)
-                start = own.columns.stop
+                last = TrailingFactor(j, factors[j].template, start, len(factors[j].levels))
+                self.trailing += (last,)
+                start = last.columns.stop
         self.width = start
 
     def _block(self, j: int, k: int) -> sp.coo_array:
-        ZZ = self.moments.ZZ
-        block = sp.coo_array(ZZ[j, k]) if j <= k else sp.coo_array(ZZ[k, j]).T
+        block = sp.coo_array(self.ZZ[j, k]) if j <= k else sp.coo_array(self.ZZ[k, j]).T
         return sp.coo_array((block.data / self.scale, block.coords), shape=block.shape)
 
     def _K(self, j: int) -> int:

@@ -77,9 +77,9 @@ def describe(design: Design) -> Description:
             kind = "correlated random" if full else "variance component"
             lines.append((kind, factor.key, _listed(names), str(factor.n_levels), str(count)))
     notes = []
-    if design.weights is not None:
+    if design.has_weights:
         notes.append(f"weights: {design.weights_column or 'given'}")
-    if design.offset is not None:
+    if design.has_offset:
         notes.append("offset: added to the linear predictor")
     title = short_formula(design.formula.text)
     if len(design.names) > MANY:

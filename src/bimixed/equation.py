@@ -15,14 +15,14 @@ def equation(design: Design) -> str:
     """
     left = f"{_text(design.formula.response)}_i"
     terms = _fixed(design)
-    if design.offset is not None:
+    if design.has_offset:
         terms.append("o_i")
     symbols = _symbols(design)
     for factor in design.factors:
         terms += _random(factor, symbols[factor.key])
     lines = [rf"{left} &= {' + '.join([*terms, r'\varepsilon_i'])}"]
     lines += [_distribution(factor, symbols[factor.key]) for factor in design.factors]
-    variance = r"\sigma^2" if design.weights is None else r"\sigma^2 / w_i"
+    variance = r"\sigma^2" if not design.has_weights else r"\sigma^2 / w_i"
     lines.append(rf"\varepsilon_i &\sim \mathcal{{N}}(0,\, {variance}), \quad i = 1, \dots, {design.n}")
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 

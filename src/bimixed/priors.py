@@ -353,11 +353,10 @@ def default_priors(design: Design) -> dict[str, Prior]:
             f"A fixed factor has {design.wide.n_columns} columns here, too many for a posterior of each. Fit "
             "by 'reml' or 'ml', or make it a random effect, (1 | factor), whose levels share one variance."
         )
-    y = design.y if design.offset is None else design.y - design.offset
-    s_y, m_y = float(np.std(y)), float(np.mean(y))
+    m_y, s_y = design.response_scale
     priors: dict[str, Prior] = {}
-    X = design.X_kept
-    mean, constant = _constant_in(X, m_y)
+    X = np.asarray(design.like_X)[:, design.kept]
+    mean, constant = _constant_in(X, design.like_ones, m_y)
     spread = s_y if constant else float(np.hypot(s_y, m_y))
     for j, mu, s_j in zip(design.kept, mean, conditional_sds(X), strict=True):
         priors[design.names[j]] = Prior("normal", mu=float(mu), sigma=2.5 * spread / float(s_j))
@@ -366,18 +365,17 @@ def default_priors(design: Design) -> dict[str, Prior]:
             priors[sd_name(factor.key, name)] = Prior("half_student_t", nu=3, sigma=s_y / float(scale))
         if factor.template.correlated_pairs():
             priors[f"corr_{factor.key}"] = Prior("lkj", eta=2)
-    weight = 1.0 if design.weights is None else float(np.sqrt(np.mean(design.weights)))
-    priors["sigma"] = Prior("half_student_t", nu=3, sigma=s_y * weight)
+    priors["sigma"] = Prior("half_student_t", nu=3, sigma=s_y * float(np.sqrt(design.mean_weight)))
     return priors
 
 
-def _constant_in(X: Array, value: float) -> tuple[Array, bool]:
+def _constant_in(X: Array, one: Array, value: float) -> tuple[Array, bool]:
     """Coefficients that give every row this value, and whether there are any; else zeros."""
     if X.shape[1] == 0:
         return np.zeros(0), False
     size = np.sqrt(np.mean(X**2, axis=0))
-    ones = np.linalg.lstsq(X / size, np.ones(len(X)), rcond=None)[0]
-    if np.abs(X / size @ ones - 1.0).max() > 1e-8:
+    ones = np.linalg.lstsq(X / size, one, rcond=None)[0]
+    if np.abs(X / size @ ones - one).max() > 1e-8:
         return np.zeros(X.shape[1]), False
     ones[np.abs(ones) < 1e-8] = 0.0
     return value * ones / size, True
@@ -385,7 +383,7 @@ def _constant_in(X: Array, value: float) -> tuple[Array, bool]:
 
 def random_scales(factor: RandomFactor) -> Array:
     """What a unit of each random coefficient adds to a row beside the others, (K,)."""
-    return factor.scales() if factor.is_mixed else conditional_sds(factor.values)
+    return factor.scales() if factor.is_mixed else conditional_sds(factor.like_values)
 
 
 def conditional_sds(columns: Array) -> Array:

@@ -17,7 +17,7 @@ def uncentred_slopes(design: Design) -> list[str]:
         correlated = {k for pair in factor.template.correlated_pairs() for k in pair}
         if "Intercept" not in [factor.names[k] for k in correlated]:
             continue
-        mean, sd = factor.values.mean(axis=0), factor.values.std(axis=0)
+        mean, sd = factor.mean_and_sd
         for k in sorted(correlated):
             if sd[k] > 0 and abs(mean[k]) > FAR * sd[k]:
                 name = factor.names[k]

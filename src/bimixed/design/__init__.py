@@ -8,7 +8,15 @@ from bimixed.design.frame import column_names
 from bimixed.design.groups_argument import group_column
 from bimixed.design.notices import far_slopes, notices, uncorrelated_and_far
 from bimixed.design.random_effects import RandomFactor
-from bimixed.design.rows import LevelRows, MixedRows, RandomRows, parents, sparse_values
+from bimixed.design.rows import (
+    LevelRows,
+    MixedRows,
+    RandomRows,
+    SummedRows,
+    parents,
+    rows_needed,
+    sparse_values,
+)
 from bimixed.design.wide import Projection
 
 __all__ = [
@@ -19,6 +27,7 @@ __all__ = [
     "Projection",
     "RandomFactor",
     "RandomRows",
+    "SummedRows",
     "array_design",
     "build_design",
     "column_names",
@@ -26,6 +35,7 @@ __all__ = [
     "group_column",
     "notices",
     "parents",
+    "rows_needed",
     "sparse_values",
     "uncorrelated_and_far",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array
 from bimixed.design import frame as frames
 from bimixed.design.encoding import Encoding, NewRows
+from bimixed.design.fixed import independent_columns
 from bimixed.design.random_effects import RandomFactor
 from bimixed.design.wide import WideColumns, wide_columns
 from bimixed.exceptions import DataError
@@ -85,11 +86,69 @@ class Design:
         """The independent columns of X, shape (n, rank)."""
         return self.X if len(self.kept) == self.X.shape[1] else self.X[:, self.kept]
 
+    @property
+    def has_weights(self) -> bool:
+        return self.weights is not None
+
+    @property
+    def has_offset(self) -> bool:
+        return self.offset is not None
+
+    @property
+    def mean_offset(self) -> float:
+        """What the offset adds on the average of the rows."""
+        return 0.0 if self.offset is None else float(np.mean(self.offset))
+
+    @property
+    def mean_weight(self) -> float:
+        return 1.0 if self.weights is None else float(np.mean(self.weights))
+
+    @property
+    def response_scale(self) -> tuple[float, float]:
+        """Mean and sd of the response, offset taken off."""
+        y = self.y if self.offset is None else self.y - self.offset
+        return float(np.mean(y)), float(np.std(y))
+
+    def column_mean(self, name: str) -> float:
+        """Mean of a column of the data that the formula uses."""
+        return float(self.frame.table[name].mean())
+
+    def column_range(self, name: str) -> float:
+        """Its largest value less its smallest."""
+        column = self.frame.table[name]
+        return float(column.max() - column.min())
+
+    @property
+    def like_X(self) -> Array | sp.csr_array:
+        """A matrix with as many columns as X whose columns have the same mean products, (·, p)."""
+        return self.X
+
+    @property
+    def like_ones(self) -> Array:
+        """The column of ones beside ``like_X``."""
+        return np.ones(self.n)
+
+    @property
+    def like_centred_X(self) -> Array:
+        """``like_X`` of columns less their means."""
+        X = self.X if isinstance(self.X, np.ndarray) else self.X.toarray()
+        return np.asarray(X - X.mean(axis=0))
+
+    @property
+    def column_sds(self) -> Array:
+        """Standard deviations of the columns of X."""
+        if isinstance(self.X, np.ndarray):
+            return np.asarray(self.X.std(axis=0))
+        mean = np.asarray(self.X.sum(axis=0)) / self.n
+        squares = np.asarray(self.X.power(2).sum(axis=0)) / self.n
+        return np.sqrt(np.maximum(squares - mean**2, 0.0))
+
     @cached_property
     def column_sizes(self) -> Array:
         """Root mean squares of the columns of X, 1 for those of zeros."""
-        squares = np.square(self.X) if isinstance(self.X, np.ndarray) else self.X.power(2)
-        sizes = np.sqrt(np.asarray(squares.sum(axis=0), dtype=np.float64) / max(self.n, 1))
+        X = self.like_X
+        squares = np.square(X) if isinstance(X, np.ndarray) else X.power(2)
+        sizes = np.sqrt(np.asarray(squares.sum(axis=0), dtype=np.float64) / max(X.shape[0], 1))
         return np.where(sizes > 0.0, sizes, 1.0)
 
     @cached_property
@@ -100,7 +159,8 @@ class Design:
         out = np.zeros((len(dropped), len(self.names)))
         if not dropped:
             return out
-        X = self.X if isinstance(self.X, np.ndarray) else self.X.toarray()
+        like = self.like_X
+        X = like if isinstance(like, np.ndarray) else like.toarray()
         sizes = self.column_sizes
         share, *_ = np.linalg.lstsq(X[:, self.kept] / sizes[self.kept], X[:, dropped] / sizes[dropped])
         share[np.abs(share) < ROUNDING] = 0.0
@@ -128,6 +188,12 @@ class Design:
         if isinstance(self.X, np.ndarray):
             return self.X if len(self.narrow) == self.X.shape[1] else self.X[:, self.narrow]
         return np.ascontiguousarray(self.X[:, self.narrow].toarray())
+
+    def with_columns(self, columns: NDArray[np.intp]) -> "Design":
+        """The same model with these columns of X alone, in this order."""
+        X = np.ascontiguousarray(np.asarray(self.X)[:, columns])
+        names = tuple(self.names[j] for j in columns)
+        return replace(self, X=X, names=names, kept=independent_columns(X))
 
     def without_fixed(self) -> "Design":
         """The same random effects without any fixed effect."""

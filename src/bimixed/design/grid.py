@@ -44,7 +44,7 @@ def grid_values(design: Design) -> tuple[dict[str, list[Any]], dict[str, float]]
             levels = coded.get(name)
             factors[name] = sorted(column.unique().tolist()) if levels is None else levels
         else:
-            covariates[name] = float(column.mean())
+            covariates[name] = design.column_mean(name)
     return factors, covariates
 
 
@@ -90,11 +90,6 @@ def fixed_rows(design: Design, table: pd.DataFrame) -> Array:
     typed = {name: _like(table[name], encoding.table[name]) for name in table.columns}
     X = matrices.encode_part(encoding.parts["fixed"], pd.DataFrame(typed), encoding.context)
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
-
-
-def mean_offset(design: Design) -> float:
-    """What the offset adds on the average of the rows."""
-    return 0.0 if design.offset is None else float(np.mean(design.offset))
 
 
 def _encoding(design: Design) -> FormulaEncoding:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bimixed.covariance import Array
 from bimixed.design import matrices
 from bimixed.design.design import Design
 from bimixed.design.encoding import FormulaEncoding
@@ -39,8 +38,9 @@ def notices(design: Design) -> tuple[str, ...]:
     for factor in design.factors:
         if not factor.is_mixed:
             found += _of_group(factor)
-        found += _both_fixed_and_random(design, factor)
-    plain = [f for f in design.factors if not f.is_mixed]
+        if factor.has_rows:
+            found += _both_fixed_and_random(design, factor)
+    plain = [f for f in design.factors if f.has_rows and not f.is_mixed]
     for first, second in combinations(plain, 2):
         found += _relation(first, second)
     found += _restarting(design)
@@ -89,10 +89,10 @@ def _texts(design: Design) -> Iterator[str]:
 
 
 def _scales(design: Design) -> Iterator[str]:
-    sizes = dict(zip(design.names, _sds(design.X).tolist(), strict=True))
+    sizes = dict(zip(design.names, design.column_sds.tolist(), strict=True))
     for factor in design.factors:
         if not factor.is_mixed:
-            sizes |= {n: float(np.std(factor.values[:, k])) for k, n in enumerate(factor.names)}
+            sizes |= dict(zip(factor.names, factor.mean_and_sd[1].tolist(), strict=True))
     sizes = {name: size for name, size in sizes.items() if size > 0}
     if not sizes:
         return
@@ -146,10 +146,10 @@ def far_slopes(factor: RandomFactor, limit: float) -> list[tuple[str, float, boo
     if factor.is_mixed or "Intercept" not in factor.names:
         return []
     intercept, found = factor.names.index("Intercept"), []
+    means, sds = factor.mean_and_sd
     for block in factor.template.sub_blocks():
         for k in range(block.start, block.stop):
-            column = factor.values[:, k]
-            mean, sd = float(column.mean()), float(column.std())
+            mean, sd = float(means[k]), float(sds[k])
             if k != intercept and abs(mean) > limit * sd > 0.0:
                 found.append((factor.names[k], mean, block.start <= intercept < block.stop))
     return found
@@ -165,13 +165,6 @@ def _both_fixed_and_random(design: Design, factor: RandomFactor) -> Iterator[str
         )
 
 
-def _sds(X: Array | sp.csr_array) -> Array:
-    """Standard deviation of each column."""
-    if isinstance(X, np.ndarray):
-        return np.asarray(X.std(axis=0))
-    mean = np.asarray(X.sum(axis=0)) / X.shape[0]
-    squares = np.asarray(X.power(2).sum(axis=0)) / X.shape[0]
-    return np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
 def in_span(design: Design, factor: RandomFactor) -> list[int]:

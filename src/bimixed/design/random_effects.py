@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bimixed.covariance import Array, CovarianceTemplate
-from bimixed.design.rows import Ints, LevelRows, MixedRows, RandomRows
+from bimixed.design.rows import Ints, LevelRows, MixedRows, RandomRows, SummedRows, rows_needed
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RandomFactor:
     key : str
         Name in tables, draws and priors.
     levels : pandas.Index
-    rows : LevelRows or MixedRows
+    rows : LevelRows, MixedRows or SummedRows
         Which levels each row belongs to. Mixed rows have one coefficient.
     names : tuple of str
         The K coefficients.
@@ -53,6 +53,8 @@ class RandomFactor:
     @property
     def level_rows(self) -> LevelRows:
         """The rows, where each belongs to one level."""
+        if isinstance(self.rows, SummedRows):
+            raise rows_needed(f"The covariates of {self.key!r} by row")
         if not isinstance(self.rows, LevelRows):
             raise TypeError(f"rows of {self.key!r} combine levels")
         return self.rows
@@ -75,10 +77,31 @@ class RandomFactor:
     @property
     def is_intercept(self) -> bool:
         """Whether the only coefficient is 1 in every row."""
+        if isinstance(self.rows, SummedRows):
+            return self.names == ("Intercept",)
         return not self.is_mixed and self.n_coefficients == 1 and bool(np.all(self.values == 1.0))
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the rows are there, and not only sums over them."""
+        return not isinstance(self.rows, SummedRows)
+
+    @property
+    def like_values(self) -> Array:
+        """A matrix whose columns have the same mean products as the covariates, (·, K)."""
+        return self.rows.like_values if isinstance(self.rows, SummedRows) else self.values
+
+    @property
+    def mean_and_sd(self) -> tuple[Array, Array]:
+        """Of each covariate over the rows, (K,) each."""
+        if isinstance(self.rows, SummedRows):
+            return self.rows.mean, self.rows.sd
+        return self.values.mean(axis=0), self.values.std(axis=0)
 
     def scales(self) -> Array:
         """Root mean square of what a unit of each coefficient adds to a row, (K,)."""
+        if isinstance(self.rows, SummedRows):
+            return np.sqrt(np.mean(self.rows.like_values**2, axis=0))
         if isinstance(self.rows, MixedRows):
             squares = np.asarray(self.rows.Z.power(2).sum(axis=1)).ravel()
             return np.sqrt(np.mean(squares, keepdims=True))
@@ -90,6 +113,8 @@ class RandomFactor:
 
     def level_counts(self) -> Ints:
         """Number of rows in which each level takes part, (L,)."""
+        if isinstance(self.rows, SummedRows):
+            return self.rows.counts
         if isinstance(self.rows, MixedRows):
             return np.bincount(self.rows.Z.indices, minlength=self.n_levels)
         takes_part = self.values.any(axis=1)

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, symmetric_root
+from bimixed.exceptions import UnavailableError
 
 Ints = NDArray[np.intp]
 
@@ -119,7 +120,60 @@ class MixedRows:
         return None if self.unseen is None else UnseenLevels(self.unseen_labels, self.unseen)
 
 
-RandomRows = LevelRows | MixedRows
+def rows_needed(what: str) -> UnavailableError:
+    """The error for what a model of sums can't tell."""
+    return UnavailableError(
+        f"{what} can't be had: the model was made from sums over a source, which keep no rows. predict and "
+        "augment take a source; for plots and checks of rows fit a sample: "
+        "bm.ModelSpec(formula, source.sample(10_000)).fit()."
+    )
+
+
+@dataclass(frozen=True)
+class SummedRows:
+    """What sums over rows tell of them, where each belonged to one level.
+
+    Attributes
+    ----------
+    n_levels : int
+    mean, sd : (K,) arrays
+        Of the covariates.
+    like_values : (·, K) array
+        A matrix whose columns have the same mean products as the covariates.
+    counts : (L,) int array
+        Rows of each level.
+    """
+
+    n_levels: int
+    mean: Array
+    sd: Array
+    like_values: Array
+    counts: Ints
+
+    def matrix(self) -> sp.csr_array:
+        """Not known.
+
+        Raises
+        ------
+        UnavailableError
+        """
+        raise rows_needed("The rows of Z")
+
+    def times(self, effects: Array) -> Array:
+        """Not known.
+
+        Raises
+        ------
+        UnavailableError
+        """
+        raise rows_needed("Zb")
+
+    def unseen_levels(self) -> UnseenLevels | None:
+        """None: sums are of known levels."""
+        return None
+
+
+RandomRows = LevelRows | MixedRows | SummedRows
 
 
 def sparse_values(codes: Ints, values: Array, n_levels: int) -> sp.csr_array:

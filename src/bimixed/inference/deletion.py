@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import prepare
-from bimixed.design import Design, MixedRows, RandomRows
+from bimixed.design import Design, LevelRows, MixedRows, RandomRows, rows_needed
 from bimixed.exceptions import FitError
 from bimixed.inference.row_projections import RowProjections
 from bimixed.likelihood.optimize import newton_step
@@ -210,4 +210,6 @@ def _subset(design: Design, keep: Ints) -> Design:
 def _rows(rows: RandomRows, keep: Ints) -> RandomRows:
     if isinstance(rows, MixedRows):
         return replace(rows, Z=rows.Z[keep])
+    if not isinstance(rows, LevelRows):
+        raise rows_needed("Deletion of rows")
     return replace(rows, codes=rows.codes[keep], values=rows.values[keep])

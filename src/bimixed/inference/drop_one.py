@@ -1,13 +1,12 @@
 """Each fixed term tested by leaving it out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bimixed.design import Design
-from bimixed.design.fixed import independent_columns
 from bimixed.design.terms import FixedTerm, fixed_terms
 from bimixed.exceptions import FitError, UnavailableError
 from bimixed.inference.by_ml import by_ml, engine
@@ -149,12 +148,12 @@ def without_each(design: Design) -> tuple[dict[str, Design], list[str]]:
     combination of columns and the term carries it, another factor's coding would change without the term.
     """
     terms, found, stays = fixed_terms(design), {}, []
-    has_constant = _has_constant(np.asarray(design.X))
+    has_constant = _has_constant(design)
     for term in terms:
         if not term.variables or any(term.variables < other.variables for other in terms):
             continue
         small = _left_out(design, term)
-        if has_constant and not _has_constant(np.asarray(small.X)):
+        if has_constant and not _has_constant(small):
             stays.append(
                 f"{term.name} carries the intercept and stays: fit the model without it, and use bm.lrtest."
             )
@@ -169,13 +168,11 @@ def without_each(design: Design) -> tuple[dict[str, Design], list[str]]:
 
 def _left_out(design: Design, term: FixedTerm) -> Design:
     left = [j for j in range(len(design.names)) if j not in term.columns]
-    X = np.ascontiguousarray(np.asarray(design.X)[:, left])
-    names = tuple(design.names[j] for j in left)
-    return replace(design, X=X, names=names, kept=independent_columns(X))
+    return design.with_columns(np.array(left, dtype=np.intp))
 
 
-def _has_constant(X: Any) -> bool:
-    ones = np.ones(len(X))
+def _has_constant(design: Design) -> bool:
+    X, ones = np.asarray(design.like_X), design.like_ones
     if X.shape[1] == 0:
         return False
     sizes = np.sqrt(np.mean(X**2, axis=0))

@@ -18,7 +18,6 @@ from bimixed.design.grid import (
     columns_at,
     fixed_rows,
     grid_values,
-    mean_offset,
     variables,
 )
 from bimixed.exceptions import DataError, UnavailableError
@@ -157,8 +156,7 @@ def _made(
     if var is None:
         X = fixed_rows(design, grid)
     else:
-        column = design.encoding.table[var]  # type: ignore[attr-defined]
-        h = STEP * float(column.max() - column.min())
+        h = STEP * design.column_range(var)
         X = fixed_rows(design, grid.assign(**{var: grid[var] + h}))
         X = (X - fixed_rows(design, grid.assign(**{var: grid[var] - h}))) / (2.0 * h)
     shown = [*wanted, *within]
@@ -173,7 +171,7 @@ def _made(
         by=tuple(within),
         what="mean" if var is None else var,
         L=L,
-        offset=mean_offset(design) if var is None else 0.0,
+        offset=design.mean_offset if var is None else 0.0,
         tests=None if draws is not None else _tests(fit, ddf),
         draws=draws,
         design=design,

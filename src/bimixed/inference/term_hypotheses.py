@@ -12,7 +12,7 @@ from bimixed.design.terms import Block, FixedTerm
 
 def type_one(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
     """Each term given the earlier ones: rows of the triangular factor of X, which say so (Goodnight 1979)."""
-    R = dense.triangular_factor(np.asarray(design.X_kept))
+    R = dense.triangular_factor(np.asarray(design.like_X)[:, design.kept])
     places = {int(column): j for j, column in enumerate(design.kept)}
     out = {}
     for term in terms:
@@ -23,7 +23,7 @@ def type_one(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
 
 def type_two(design: Design, terms: Sequence[FixedTerm]) -> dict[str, Array]:
     """Each term given all others that don't contain it."""
-    X, kept = np.asarray(design.X_kept), design.kept.tolist()
+    X, kept = np.asarray(design.like_X)[:, design.kept], design.kept.tolist()
     out = {}
     for term in terms:
         holding = {c for other in terms if contains(other, term) for c in other.columns}

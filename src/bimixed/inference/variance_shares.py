@@ -92,13 +92,14 @@ def _table(fit: MixedModelResult, shares: Mapping[str, Array], name: str, level:
 
 def _fixed_variance(design: Design, beta: Array) -> Array:
     """Variance of Xβ between the rows, (draws,), for (draws, rank) coefficients."""
-    X, n = design.X_kept, design.n
+    n = design.n
     if not beta.shape[1]:
         return np.zeros(len(beta))
-    if isinstance(X, np.ndarray):
-        centred = X - X.mean(axis=0)
+    if design.wide is None:
+        centred = design.like_centred_X[:, design.kept]
         half = np.linalg.qr(centred, mode="r") if len(beta) > 1 else centred
-        return np.asarray(np.sum((half @ beta.T) ** 2, axis=0) / (n - 1))
+        return np.asarray(np.sum((half @ beta.T) ** 2, axis=0) * (n / len(centred)) / (n - 1))
+    X = design.X_kept
     step = max(1, CHUNK // n)
     parts = [np.var(X @ beta[i : i + step].T, axis=0, ddof=1) for i in range(0, len(beta), step)]
     return np.concatenate(parts)
@@ -108,5 +109,5 @@ def _random_variance(factor: RandomFactor, cov: Array) -> Array:
     """Mean of z'Σz over the rows, (draws,), for (draws, K, K) covariances."""
     if isinstance(factor.rows, MixedRows):
         return np.asarray(cov[:, 0, 0] * (factor.rows.Z.power(2).sum() / factor.rows.Z.shape[0]))
-    values = factor.values
+    values = factor.like_values
     return np.asarray(np.einsum("dab,ab->d", cov, values.T @ values / len(values)))

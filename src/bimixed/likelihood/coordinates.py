@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bimixed import dense
-from bimixed.covariance import Array
-from bimixed.design import Design, MixedRows, RandomFactor, RandomRows
+from bimixed.covariance import Array, CovarianceTemplate
+from bimixed.design import Design, MixedRows, RandomFactor, RandomRows, SummedRows
 
 COLLINEAR = 1e-12
 """Share of a covariate beside the others of its block below which it is taken to be determined by them."""
@@ -82,7 +82,7 @@ def coordinates(design: Design, root: Array | None, left_out: Mapping[int, Seque
 
 def transformed(rows: RandomRows, M: Array) -> RandomRows:
     """Rows of b̃ from rows of b."""
-    if np.array_equal(M, np.eye(len(M))):
+    if np.array_equal(M, np.eye(len(M))) or isinstance(rows, SummedRows):
         return rows
     if isinstance(rows, MixedRows):
         unseen = None if rows.unseen is None else rows.unseen * M[0, 0]
@@ -91,7 +91,6 @@ def transformed(rows: RandomRows, M: Array) -> RandomRows:
 
 
 def _of_factor(factor: RandomFactor, root: Array | None, alone: Sequence[int]) -> tuple[Array, Array, Array]:
-    K = factor.n_coefficients
     if factor.is_intercept and root is None:
         return np.eye(1), np.ones(1), np.ones(1)
     if isinstance(factor.rows, MixedRows):
@@ -99,14 +98,33 @@ def _of_factor(factor: RandomFactor, root: Array | None, alone: Sequence[int]) -
         sizes = np.sqrt(np.mean(squares if root is None else squares * root**2, keepdims=True))
         return np.diag(1.0 / np.where(sizes > 0.0, sizes, 1.0)), sizes, np.ones(1)
     values = factor.values if root is None else factor.values * root[:, None]
-    sizes = np.sqrt(np.einsum("nk,nk->k", values, values) / len(values))
+    return of_values(values, len(values), factor.template, alone)
+
+
+def of_values(
+    values: Array, n: int, template: CovarianceTemplate, alone: Sequence[int]
+) -> tuple[Array, Array, Array]:
+    """M, sizes and independence of weighted covariates.
+
+    Parameters
+    ----------
+    values : (·, K) array
+        These, or any columns with the same products.
+    n : int
+        Rows that the products are sums over.
+    template : CovarianceTemplate
+    alone : sequence of int
+        Coefficients that stay by themselves.
+    """
+    K = template.size
+    sizes = np.sqrt(np.einsum("nk,nk->k", values, values) / n)
     unit = np.where(sizes > 0.0, sizes, 1.0)
     M, independence = np.diag(1.0 / unit), np.ones(K)
-    for block in factor.template.sub_blocks():
+    for block in template.sub_blocks():
         used = np.array([k for k in range(block.start, block.stop) if k not in alone], dtype=np.intp)
         if len(used) < 2:
             continue
-        R = _reversed_root(values[:, used] / unit[used]) / np.sqrt(len(values))
+        R = _reversed_root(values[:, used] / unit[used]) / np.sqrt(n)
         independence[used] = np.abs(np.diag(R))
         if independence[used].min() > COLLINEAR:
             M[np.ix_(used, used)] = np.linalg.inv(R) / unit[used][:, None]

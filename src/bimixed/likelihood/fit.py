@@ -71,7 +71,7 @@ def fit_likelihood(
     # Step 1: sufficient statistics, and what they can't identify
     known = setup is not None
     setup = setup or set_up(design, reml)
-    cp = setup.preparation.with_response(design.y)
+    cp = setup.cross_products(design)
     problem = make_problem(cp, reml, setup.unidentified)
     # Step 2: optimise
     if start is None:
@@ -131,7 +131,7 @@ class Refitter:
 
     @property
     def weight_scale(self) -> float:
-        return self.setup.preparation.weight_scale
+        return self.setup.weight_scale
 
     @property
     def _start(self) -> Array:

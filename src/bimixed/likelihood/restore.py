@@ -62,7 +62,7 @@ def at_optimum(design: Design, reml: bool, optimum: Optimum, diagnostics: Diagno
         If the criterion can't be computed there.
     """
     setup = set_up(design, reml)
-    cp = setup.preparation.with_response(design.y)
+    cp = setup.cross_products(design)
     problem = make_problem(cp, reml, setup.unidentified)
     if optimum.theta.shape != problem.free.shape:
         raise FitError(f"theta has shape {optimum.theta.shape}; the model's is {problem.free.shape}.")

@@ -16,7 +16,7 @@ def log_likelihoods(design: Design, draws: Draws) -> Array:
     of REML: r = e − Qγ with γ = R(β − β_ols).
     """
     setup = set_up(design, False)
-    cp = setup.preparation.with_response(design.y)
+    cp = setup.cross_products(design)
     beta = draws.beta[:, design.kept]
     values = np.empty(len(draws.sigma))
     for i, sigma in enumerate(draws.sigma):

@@ -90,7 +90,7 @@ class MarginalPosterior:
             Residual sd, roughly, which the coordinates are suited to; default logarithms of all sds.
         """
         setup = set_up(design, False)
-        cp = setup.preparation.with_response(design.y)
+        cp = setup.cross_products(design)
         turns = None if sigma is None else resolution(cp, setup.coordinates, sigma)
         return MarginalPosterior(cp, setup.coordinates, Coordinates.of(design, priors, turns), fixef)
 

@@ -73,7 +73,7 @@ def check_new_levels(new_levels: str) -> None:
 
 def check_weights(design: Design, rows: PredictionRows) -> None:
     """Refuse new responses whose variance isn't known."""
-    if design.weights is not None and rows.rows.weights is None:
+    if design.has_weights and rows.rows.weights is None:
         raise DataError(
             "The fit used weights, and a new response's variance depends on its weight: give the "
             "new data the column of weights (name a column in ModelSpec, not an array)."

@@ -1,0 +1,276 @@
+"""A design without rows: names, levels and encodings of a model, and its cross-products."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bimixed.assembly import assemble, gram_root
+from bimixed.covariance import Array
+from bimixed.crossproducts import CrossProducts
+from bimixed.design import Design, RandomFactor, SummedRows, rows_needed
+from bimixed.design.encoding import Encoding
+from bimixed.formula import Formula
+from bimixed.moments import MomentFactor, Moments
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """What was counted while rows went by.
+
+    Attributes
+    ----------
+    n_total : int
+        Rows of the source, incomplete ones included.
+    missing : mapping
+        Column → number of missing values, where there are any.
+    means, ranges : mapping
+        Of the numeric columns that the formula uses: mean, and largest less smallest value.
+    offset, weight : float
+        Means of these.
+    source : str
+        What the rows came from, for people to read.
+    """
+
+    n_total: int
+    missing: Mapping[str, int] = field(default_factory=dict)
+    means: Mapping[str, float] = field(default_factory=dict)
+    ranges: Mapping[str, float] = field(default_factory=dict)
+    offset: float = 0.0
+    weight: float = 1.0
+    source: str = ""
+
+
+class SummedFrame:
+    """The part of a design's frame that needs no rows."""
+
+    def __init__(self, table: pd.DataFrame, n_dropped: int, missing: Mapping[str, int]):
+        self.table, self.n_dropped, self.missing = table, n_dropped, missing
+        self.n_total: int = 0
+
+    @property
+    def index(self) -> pd.Index:
+        """Not known."""
+        raise rows_needed("The index of the rows")
+
+    @property
+    def kept(self) -> Any:
+        """Not known."""
+        raise rows_needed("Which rows were used")
+
+
+class SummedDesign(Design):
+    """The design of a model whose rows were added up; what needs rows raises UnavailableError.
+
+    Attributes
+    ----------
+    moments : Moments
+    counts : RowCounts
+    frame : SummedFrame
+        Its table has made-up rows with every category of the fixed part.
+    """
+
+    moments: Moments
+    counts: RowCounts
+
+    def __init__(
+        self,
+        formula: Formula,
+        moments: Moments,
+        factors: tuple[RandomFactor, ...],
+        encoding: Encoding,
+        counts: RowCounts,
+        table: pd.DataFrame,
+        weights_column: str | None = None,
+        has_offset: bool = False,
+    ):
+        _, kept = assemble(moments)
+        known = {
+            "formula": formula,
+            "moments": moments,
+            "names": moments.names[:-1],
+            "kept": kept,
+            "factors": factors,
+            "encoding": encoding,
+            "counts": counts,
+            "frame": SummedFrame(table, counts.n_total - moments.n, counts.missing),
+            "weights_column": weights_column,
+            "wide": None,
+            "_has_offset": has_offset,
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
+
+    def cross_products(self, M: tuple[Array, ...]) -> CrossProducts:
+        """Those of the engine, random coefficients in coordinates b = M b̃."""
+        return assemble(self.moments, M)[0]
+
+    # --- what rows are needed for ----------------------------------------------------------
+
+    @property
+    def y(self) -> Array:
+        """Not known."""
+        raise rows_needed("The response by row")
+
+    @property
+    def X(self) -> Array:
+        """Not known."""
+        raise rows_needed("The rows of X")
+
+    @property
+    def weights(self) -> Array | None:
+        """None without weights; by row they aren't known."""
+        if self.has_weights:
+            raise rows_needed("The weight of each row")
+        return None
+
+    @property
+    def offset(self) -> Array | None:
+        """None without an offset; by row it isn't known."""
+        if self.has_offset:
+            raise rows_needed("The offset of each row")
+        return None
+
+    @cached_property
+    def X_kept(self) -> Array:
+        """Not known."""
+        raise rows_needed("The rows of X")
+
+    @cached_property
+    def X_narrow(self) -> Array:
+        """Not known."""
+        raise rows_needed("The rows of X")
+
+    # --- what sums tell --------------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        return self.moments.n
+
+    @property
+    def has_weights(self) -> bool:
+        return self.weights_column is not None
+
+    @property
+    def has_offset(self) -> bool:
+        return bool(self.__dict__["_has_offset"])
+
+    @property
+    def mean_offset(self) -> float:
+        return self.counts.offset
+
+    @property
+    def mean_weight(self) -> float:
+        return self.counts.weight
+
+    @property
+    def response_scale(self) -> tuple[float, float]:
+        mean, sd = self._mean_and_sd
+        return float(mean[-1]), float(sd[-1])
+
+    def column_mean(self, name: str) -> float:
+        return self.counts.means[name]
+
+    def column_range(self, name: str) -> float:
+        return self.counts.ranges[name]
+
+    @cached_property
+    def _mean_and_sd(self) -> tuple[Array, Array]:
+        """Of the columns of X and the response, unweighted."""
+        m, plain = self.moments, self.moments.plain
+        shift = plain[0, 1:] / m.n
+        variance = np.diag(plain)[1:] / m.n - shift**2
+        return m.centre + shift, np.sqrt(np.maximum(variance, 0.0))
+
+    @property
+    def column_sds(self) -> Array:
+        return self._mean_and_sd[1][:-1]
+
+    @cached_property
+    def _like(self) -> Array:
+        """Rows that have the mean products of [1, X], (p + 1, p + 1)."""
+        m, p = self.moments, len(self.names)
+        move = np.eye(p + 1)
+        move[0, 1:] = m.centre[:p]
+        root = gram_root(m.plain[: p + 1, : p + 1] / m.n) @ move
+        return np.asarray(root * np.sqrt(p + 1.0))
+
+    @property
+    def like_X(self) -> Array:
+        return self._like[:, 1:]
+
+    @property
+    def like_ones(self) -> Array:
+        return self._like[:, 0]
+
+    @property
+    def like_centred_X(self) -> Array:
+        m, p = self.moments, len(self.names)
+        first = m.plain[0, 1 : p + 1]
+        products = m.plain[1 : p + 1, 1 : p + 1] - np.outer(first, first) / m.n
+        return np.asarray(gram_root(products / m.n) * np.sqrt(p))
+
+    # --- models that differ in the fixed part ----------------------------------------------
+
+    def with_columns(self, columns: Ints) -> "SummedDesign":
+        """The same model with these columns of X alone, in this order."""
+        m, p = self.moments, len(self.names)
+        own = np.concatenate([[0], np.asarray(columns, dtype=np.intp) + 1, [p + 1]])
+        moments = replace(
+            m,
+            names=tuple(m.names[j - 1] for j in own[1:]),
+            centre=m.centre[own[1:] - 1],
+            AA=m.AA[np.ix_(own, own)],
+            plain=m.plain[np.ix_(own, own)],
+            ZA=tuple(block[:, own] for block in m.ZA),
+        )
+        return self.with_moments(moments)
+
+    def without_fixed(self) -> "SummedDesign":
+        return self.with_columns(np.arange(0))
+
+    def with_moments(self, moments: Moments) -> "SummedDesign":
+        """The same model with other cross-products."""
+        return SummedDesign(
+            self.formula,
+            moments,
+            self.factors,
+            self.encoding,
+            self.counts,
+            self.frame.table,
+            self.weights_column,
+            self.has_offset,
+        )
+
+    def __reduce__(self) -> Any:
+        own = self.__dict__
+        return _restored, ({name: value for name, value in own.items() if name != "_like"},)
+
+
+def _restored(state: dict[str, Any]) -> SummedDesign:
+    design = object.__new__(SummedDesign)
+    for name, value in state.items():
+        object.__setattr__(design, name, value)
+    return design
+
+
+def summed_rows(factor: MomentFactor, n: int) -> SummedRows:
+    """What cross-products tell of the rows of a factor."""
+    plain, K = factor.plain / n, len(factor.names)
+    mean = plain[0, 1:]
+    variance = np.diag(plain)[1:] - mean**2
+    E = factor.uncentred()
+    own = gram_root(plain[1:, 1:]) @ E
+    return SummedRows(
+        n_levels=len(factor.levels),
+        mean=mean + factor.centre,
+        sd=np.sqrt(np.maximum(variance, 0.0)),
+        like_values=own * np.sqrt(K),
+        counts=factor.counts,
+    )
