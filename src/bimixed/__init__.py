@@ -39,6 +39,7 @@ from bimixed.results import MixedModelResult
 from bimixed.saving import load
 from bimixed.side_by_side import ResultTable, table
 from bimixed.spec import ModelSpec
+from bimixed.streaming import scan_duckdb, scan_parquet
 from bimixed.vocabulary import MODULE_NAMES
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ __all__ = [
     "profile",
     "ranova",
     "rlrt",
+    "scan_duckdb",
+    "scan_parquet",
     "step",
     "table",
 ]

@@ -128,6 +128,23 @@ class Moments:
             return NotImplemented
         return add_up([self, other])
 
+    def reordered(self, orders: Sequence[Ints], levels: Sequence[pd.Index]) -> "Moments":
+        """The same with levels in another order and under other names, factor by factor."""
+        factors = tuple(
+            replace(f, levels=names, counts=f.counts[order])
+            for f, order, names in zip(self.factors, orders, levels, strict=True)
+        )
+        same = [np.array_equal(order, np.arange(len(order))) for order in orders]
+        places = [_columns(order, len(f.names)) for order, f in zip(orders, factors, strict=True)]
+        ZA = tuple(
+            block if kept else block[place] for block, place, kept in zip(self.ZA, places, same, strict=True)
+        )
+        ZZ = {
+            (j, k): block if same[j] and same[k] else sp.csr_array(block[places[j]][:, places[k]])
+            for (j, k), block in self.ZZ.items()
+        }
+        return replace(self, factors=factors, ZA=ZA, ZZ=ZZ)
+
     def __repr__(self) -> str:
         levels = ", ".join(f"{f.key} ({len(f.levels)} levels)" for f in self.factors)
         return f"Cross-products of {self.n} rows: {self.names[-1]} on {len(self.names) - 1} columns; {levels}"

@@ -1,15 +1,18 @@
 """The front door: a formula and data become a frozen specification, which both engines can fit."""
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
+
+import pandas as pd
 
 from bimixed.context import caller_names, shallow
 from bimixed.design import Design, array_design, build_design, column_names, group_column
 from bimixed.engines import fit_design, pymc_model
-from bimixed.exceptions import FormulaError
+from bimixed.exceptions import DataError, FormulaError
 from bimixed.formula import groups_formula, parse_formula, update_formula
 from bimixed.priors import Prior, carry_over
 from bimixed.results import MixedModelResult
@@ -33,8 +36,10 @@ class ModelSpec(Specification):
         ``(x | g)`` correlated intercept and slope, ``(x || g)`` uncorrelated, ``(0 + x | g)`` no
         intercept, ``(1 | a/b)`` for ``(1 | a) + (1 | a:b)``, ``(1 | a:b)``, ``offset(x)``. Unlike
         lme4, ``(f || g)`` with a factor f gives uncorrelated coefficients.
-    data : table
-        pandas, polars, pyarrow, or a dict of columns, in long format. Never changed.
+    data : table or source
+        pandas, polars, pyarrow, or a dict of columns, in long format. Never changed. Or data that stay where
+        they are: :func:`scan_parquet`, a relation of DuckDB, an Arrow dataset, a polars LazyFrame, a Dask
+        DataFrame, a list of frames, a function that gives an iterator of frames, or an iterator.
     priors : dict of Prior, optional
         For ``method="nuts"``; keys ``"Intercept"``, ``"<coefficient>"``, ``"fixef"``, ``"sd"``,
         ``"sd_<group>"``, ``"sd_<group>[<coefficient>]"``, ``"corr_<group>"``, ``"sigma"``. The most
@@ -47,6 +52,10 @@ class ModelSpec(Specification):
         What to do with rows where a column of the formula is missing.
     context : mapping, optional
         Names that the formula may use beside columns; default the caller's variables.
+    checkpoint : path, optional
+        For a source: folder that keeps the sums of each piece of it, so that a run that stopped goes on.
+    progress : bool, optional
+        For a source: show what is read; default after a few seconds, on a terminal.
 
     Raises
     ------
@@ -77,12 +86,16 @@ class ModelSpec(Specification):
         offset: Any = None,
         na_action: Literal["drop", "raise"] = "drop",
         context: Mapping[str, Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        progress: bool | None = None,
         **unknown: Any,
     ):
+        source = _source(data)
         refuse_foreign_specification(formula, data, unknown, positional)
         if context is None:
-            context = caller_names(formula, columns=column_names(data))
-        data = shallow(data)
+            columns = column_names(data) if source is None else source.columns
+            context = caller_names(formula, columns=columns)
+        data = shallow(data) if source is None else source
         recipe = {
             "formula": formula,
             "data": data,
@@ -91,7 +104,15 @@ class ModelSpec(Specification):
             "na_action": na_action,
             "context": context,
         }
-        design = build_design(
+        build: Any = build_design
+        if source is not None:
+            from bimixed.streaming import summed_design
+
+            recipe |= {"checkpoint": checkpoint, "progress": progress}
+            build = partial(summed_design, checkpoint=checkpoint, progress=progress)
+        elif checkpoint is not None:
+            raise DataError("checkpoint= is for sources that are read in pieces; data in memory need none.")
+        design = build(
             parse_formula(formula),
             data,
             weights=weights,
@@ -442,6 +463,15 @@ def spec_of_design(
     spec = object.__new__(cls)
     spec._settle(design, priors, recipe)
     return spec
+
+
+def _source(data: Any) -> Any:
+    """A source of rows, or None where the data are a table in memory."""
+    if data is None or isinstance(data, pd.DataFrame | Mapping | str):
+        return None
+    from bimixed.streaming import as_source
+
+    return as_source(data)
 
 
 @cache

@@ -14,6 +14,7 @@ from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor, SummedRows, rows_needed
 from bimixed.design.encoding import Encoding
+from bimixed.exceptions import DataError, IdentificationWarning, warn
 from bimixed.formula import Formula
 from bimixed.moments import MomentFactor, Moments
 
@@ -274,3 +275,40 @@ def summed_rows(factor: MomentFactor, n: int) -> SummedRows:
         like_values=own * np.sqrt(K),
         counts=factor.counts,
     )
+
+
+def check_summed_levels(factor: RandomFactor, n: int, has_weights: bool) -> None:
+    """What :func:`bimixed.design.levels.check_levels` refuses, as far as sums show it.
+
+    Raises
+    ------
+    DataError
+        For a single level, a covariate of zeros, and one row per level beside a residual.
+    """
+    source, levels = factor.sources[0], factor.n_levels
+    if levels == 1:
+        raise DataError(
+            f"Group {factor.key!r} of {source} has a single level; a variance between groups needs at least "
+            "two. Remove the "
+            "term or use another column."
+        )
+    zero = [name for name, size in zip(factor.names, factor.scales(), strict=True) if size == 0.0]
+    if zero:
+        raise DataError(
+            f"The covariate {zero[0]!r} of {source} is 0 in every row used, so that its random coefficient "
+            "has no effect. "
+            "Leave it out of the bar."
+        )
+    if levels == n and not has_weights and factor.is_intercept:
+        raise DataError(
+            f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}): one row per "
+            "level, so that its "
+            "variance and the residual variance can't be told apart. Use a coarser group, or remove the term."
+        )
+    if levels * factor.n_coefficients >= n:
+        warn(
+            f"{source} has {levels} levels × {factor.n_coefficients} coefficients for {n} rows: the "
+            "covariance of the "
+            "coefficients and the residual variance can hardly be told apart. Use fewer coefficients.",
+            IdentificationWarning,
+        )

@@ -69,10 +69,10 @@ def build_design(
     # Step 1: which columns, which rows
     frame, arrays = _frame(formula, data, available, roles, extra, context, na_action)
     # Step 2: matrices
-    formula = replace(formula, random=tuple(_resolved(term, frame.table, context) for term in formula.random))
-    encoded = matrices.build_parts(_parts(formula), frame.table, context, frame.index, frame.cells)
+    formula = replace(formula, random=tuple(resolved(term, frame.table, context) for term in formula.random))
+    encoded = matrices.build_parts(parts_of(formula), frame.table, context, frame.index, frame.cells)
     y = _response(formula, encoded["response"], frame)
-    _refuse_response_as_predictor(formula, encoded)
+    refuse_response_as_predictor(formula, encoded)
     for name, part in encoded.items():
         if name != "response":
             matrices.require_finite(part, part.values, frame.index)
@@ -121,7 +121,7 @@ def _frame(
     na_action: str,
 ) -> tuple[frames.Frame, dict[str, Array]]:
     """The rows used, with the columns that the model needs, and weights and offset given as arrays."""
-    wanted = _wanted_columns(formula, available, roles, context)
+    wanted = wanted_columns(formula, available, roles, context)
     frames.require_columns(available, wanted, frames.index_names(data))
     table = frames.to_pandas(data, [name for name in wanted if name not in extra])
     for name, value in {**roles, **extra}.items():
@@ -135,11 +135,11 @@ def _frame(
     return frames.complete_rows(table, arrays, na_action), arrays
 
 
-def _wanted_columns(
+def wanted_columns(
     formula: Formula, available: list[str], roles: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, str]:
     """Columns that the model needs → where each is used."""
-    parts = _parts(replace(formula, random=tuple(t for t in formula.random if t.component is None)))
+    parts = parts_of(replace(formula, random=tuple(t for t in formula.random if t.component is None)))
     parts = parts | {f"component {t.component}": component_part(t) for t in formula.random if t.component}
     wanted = matrices.required_columns(parts, available, context)
     for term in formula.random:
@@ -152,12 +152,12 @@ def _wanted_columns(
     return wanted
 
 
-def _resolved(term: RandomTerm, table: pd.DataFrame, context: Mapping[str, Any]) -> RandomTerm:
+def resolved(term: RandomTerm, table: pd.DataFrame, context: Mapping[str, Any]) -> RandomTerm:
     return term if term.component is None else resolve_component(term, table, context)
 
 
 @lru_cache(maxsize=256)
-def _parts(formula: Formula) -> dict[str, Part]:
+def parts_of(formula: Formula) -> dict[str, Part]:
     """What formulaic is to make; not to be changed."""
     parts = {
         "response": Part(formula.response, "the response"),
@@ -173,6 +173,23 @@ def _parts(formula: Formula) -> dict[str, Part]:
 
 def _response(formula: Formula, part: EncodedPart, frame: frames.Frame) -> Array:
     values = part.values
+    response_kind(formula, part)
+    matrices.require_finite(part, values, frame.index)
+    if np.ptp(values) == 0:
+        raise DataError(
+            f"The response {formula.response!r} is constant ({values[0, 0]:g}); there is nothing to model."
+        )
+    return values[:, 0].copy()
+
+
+def response_kind(formula: Formula, part: EncodedPart) -> None:
+    """Refuse a response that isn't one column of numbers.
+
+    Raises
+    ------
+    DataError
+    """
+    values = part.values
     kinds = {kind.value: state for kind, state in part.spec.encoder_state.values()}
     if values.shape[1] != 1 or "categorical" in kinds:
         kind = f"not numeric ({values.shape[1]} columns)"
@@ -186,15 +203,9 @@ def _response(formula: Formula, part: EncodedPart, frame: frames.Frame) -> Array
             "data.melt(id_vars=[...], var_name='time', value_name='y'); "
             "a category can't be the response."
         )
-    matrices.require_finite(part, values, frame.index)
-    if np.ptp(values) == 0:
-        raise DataError(
-            f"The response {formula.response!r} is constant ({values[0, 0]:g}); there is nothing to model."
-        )
-    return values[:, 0].copy()
 
 
-def _refuse_response_as_predictor(formula: Formula, encoded: Mapping[str, EncodedPart]) -> None:
+def refuse_response_as_predictor(formula: Formula, encoded: Mapping[str, EncodedPart]) -> None:
     response = encoded["response"].names[0]
     for part in encoded.values():
         if part is not encoded["response"] and response in part.names:
@@ -247,27 +258,10 @@ def _terms_factor(
     context: Mapping[str, Any],
 ) -> tuple[RandomFactor, TermsEncoder]:
     first = terms[0]
-    for term, part in zip(terms, parts.values(), strict=True):
-        if not part.names:
-            raise FormulaError.at(
-                formula.text,
-                term.position,
-                "This term has no coefficients; write '(1 | g)' or '(0 + x | g)'.",
-                len(term.source),
-            )
+    names = tuple(name for part in parts.values() for name in part.names)
+    check_coefficients(formula, terms, list(parts.values()), names)
     grouping, codes = make_grouping(first.group, frame.table, context, frame.cells)
     values = [part.values for part in parts.values()]
-    names = tuple(name for part in parts.values() for name in part.names)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        last = terms[-1]
-        raise FormulaError.at(
-            formula.text,
-            last.position,
-            f"The coefficient {twice!r} of group {first.key!r} stands in two terms, so its variance "
-            f"can't be told apart; write it once ('(0 + x | {first.key})' has no intercept).",
-            len(last.source),
-        )
     sizes = zip(parts.values(), terms, strict=True)
     factor = RandomFactor(
         key=first.key,
@@ -280,6 +274,36 @@ def _terms_factor(
         is_component=first.component is not None,
     )
     return factor, TermsEncoder(grouping, tuple(parts))
+
+
+def check_coefficients(
+    formula: Formula, terms: list[RandomTerm], parts: list[EncodedPart], names: tuple[str, ...]
+) -> None:
+    """Refuse terms without coefficients, and coefficients that stand in two terms of a group.
+
+    Raises
+    ------
+    FormulaError
+    """
+    first = terms[0]
+    for term, part in zip(terms, parts, strict=True):
+        if not part.names:
+            raise FormulaError.at(
+                formula.text,
+                term.position,
+                "This term has no coefficients; write '(1 | g)' or '(0 + x | g)'.",
+                len(term.source),
+            )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        last = terms[-1]
+        raise FormulaError.at(
+            formula.text,
+            last.position,
+            f"The coefficient {twice!r} of group {first.key!r} stands in two terms, so its variance "
+            f"can't be told apart; write it once ('(0 + x | {first.key})' has no intercept).",
+            len(last.source),
+        )
 
 
 def _as_array(value: Any, role: str, n: int) -> Array:

@@ -53,6 +53,31 @@ class Encoding(Protocol):
         ...
 
 
+def require_row_wise(part: EncodedPart, table: pd.DataFrame, context: Mapping[str, Any]) -> None:
+    """Refuse a part that comes out differently when only some of its rows are encoded.
+
+    Raises
+    ------
+    DataError
+    """
+    if not matrices.has_python(part.part):
+        return
+    rows = np.arange(len(table))[1::2][:CHECKED]
+    some = table.iloc[rows].reset_index(drop=True)
+    try:
+        again = matrices.encode_part(part, some, context)
+        same = np.allclose(dense.filled(again), dense.filled(part.values[rows]), rtol=1e-9, atol=1e-12)
+    except DataError:
+        same = False
+    if not same:
+        raise DataError(
+            f"{part.place}, '{part.part.text.removeprefix('1 + ')}', can't be encoded for new data: "
+            "a function in it looks at the other rows (a mean, a rank, a lag) or at data beside the "
+            "table, and would give something else for new ones. Use center(x) or scale(x), which "
+            "remember, or make it a column of both tables."
+        )
+
+
 @dataclass(frozen=True)
 class TermsEncoder:
     """The terms of one grouping factor: its levels, and the parts that stand left of its bars."""
@@ -129,29 +154,13 @@ class FormulaEncoding:
         A function that looks at the whole column (a mean, a rank) remembers nothing, and would silently
         give other columns for new rows.
         """
-        rows = np.arange(len(self.table))[1::2][:CHECKED]
-        some = self.table.iloc[rows].reset_index(drop=True)
         for name, part in self.parts.items():
             own = name.startswith(("fixed", "offset")) or any(
                 isinstance(encoder := self.factors[key], TermsEncoder) and name in encoder.parts
                 for key in keys
             )
-            if not own or not matrices.has_python(part.part):
-                continue
-            try:
-                again = matrices.encode_part(part, some, self.context)
-                same = np.allclose(
-                    dense.filled(again), dense.filled(part.values[rows]), rtol=1e-9, atol=1e-12
-                )
-            except DataError:
-                same = False
-            if not same:
-                raise DataError(
-                    f"{part.place}, '{part.part.text.removeprefix('1 + ')}', can't be encoded for new data: "
-                    "a function in it looks at the other rows (a mean, a rank, a lag) or at data beside the "
-                    "table, and would give something else for new ones. Use center(x) or scale(x), which "
-                    "remember, or make it a column of both tables."
-                )
+            if own:
+                require_row_wise(part, self.table, self.context)
 
     def _part_names(self, keys: tuple[str, ...]) -> list[str]:
         """Parts that new rows need."""

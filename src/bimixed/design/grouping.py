@@ -110,7 +110,7 @@ def make_grouping(
         levels = column_levels[0]
         return Grouping(columns, tuple(column_levels), levels, np.arange(len(levels)), states), number
     combined, codes = np.unique(number, return_inverse=True)
-    names = _combined_names(combined, column_levels)
+    names = combined_names(combined, column_levels)
     if names.has_duplicates:
         raise DataError(
             f"Two levels of {':'.join(columns)} are both called {names[names.duplicated()][0]!r}, because "
@@ -174,7 +174,8 @@ def _factorize(name: str, column: pd.Series) -> tuple[Ints, pd.Index]:
     return rank[codes], levels[order]
 
 
-def _combined_names(combined: NDArray[np.int64], levels: Sequence[pd.Index]) -> pd.Index:
+def combined_names(combined: NDArray[np.int64], levels: Sequence[pd.Index]) -> pd.Index:
+    """Names ``x:y`` of mixed-radix numbers of levels."""
     parts = []
     for column in reversed(levels):
         combined, codes = np.divmod(combined, len(column))

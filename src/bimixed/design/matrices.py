@@ -166,6 +166,25 @@ def columns_of_factor(factor: Any, columns: list[str]) -> list[str]:
     return [own for own in dict.fromkeys(names_in_python(name)) if own in columns]
 
 
+def categorical_columns(
+    part: Part, table: pd.DataFrame, context: Mapping[str, Any], columns: list[str]
+) -> list[tuple[str, ...]]:
+    """Columns that each factor with categories is made from, judged on some rows."""
+    found = []
+    for factor in dict.fromkeys(factor for term in part.parsed for factor in term.factors):
+        own = tuple(columns_of_factor(factor, columns))
+        if factor.eval_method is Factor.EvalMethod.LOOKUP and own:
+            categorical = table[own[0]].dtype.kind not in "iuf"
+        elif own:
+            spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
+            categorical = any(kind is Factor.Kind.CATEGORICAL for kind, _ in spec.encoder_state.values())
+        else:
+            categorical = False
+        if categorical:
+            found.append(own)
+    return found
+
+
 @dataclass(frozen=True)
 class EncodedPart:
     """A materialised part: values (n, k), names of the k columns, and the spec to redo it.

@@ -1,0 +1,6 @@
+"""Models of data that stay where they are: sources, sums over their rows, predictions in pieces."""
+
+from bimixed.streaming.build import summed_design
+from bimixed.streaming.sources import Source, as_source, scan_duckdb, scan_parquet
+
+__all__ = ["Source", "as_source", "scan_duckdb", "scan_parquet", "summed_design"]

@@ -1,0 +1,177 @@
+"""Sums of finished pieces in a folder, so that a run that stopped goes on where it was."""
+
+import hashlib
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from bimixed.exceptions import DataError
+from bimixed.moments import MomentFactor, Moments
+from bimixed.saving.archive import Reader, Writer
+from bimixed.saving.columns import pack_index, unpack_index
+from bimixed.streaming.counting import Counts
+from bimixed.streaming.encoder import RowEncoder
+
+Sums = tuple[Any, Counts]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The folder, and which model its sums are of.
+
+    Attributes
+    ----------
+    folder : Path or None
+    model : str
+        Changes with the formula, the categories and everything else that sums depend on.
+    encoder : RowEncoder
+    """
+
+    folder: Path | None
+    model: str
+    encoder: RowEncoder
+
+    @staticmethod
+    def of(folder: str | os.PathLike[str] | None, encoder: RowEncoder) -> "Checkpoint":
+        """Of a folder, which is made if it isn't there.
+
+        Raises
+        ------
+        DataError
+            Where it can't be made.
+        """
+        if folder is None:
+            return Checkpoint(None, "", encoder)
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"checkpoint {path} can't be made: {error}. Name a folder that can be written to."
+            ) from error
+        return Checkpoint(path, fingerprint(encoder), encoder)
+
+    def _file(self, piece: Any) -> Path | None:
+        if self.folder is None or not piece.identity:
+            return None
+        name = hashlib.sha256(f"{self.model} {piece.identity}".encode()).hexdigest()[:24]
+        return self.folder / f"{name}.sums"
+
+    def read(self, piece: Any) -> Sums | None:
+        """The sums of a piece, if an earlier run finished it."""
+        path = self._file(piece)
+        if path is None or not path.exists():
+            return None
+        reader = Reader.open(path)
+        return unpack_sums(reader, reader.document["sums"], self.encoder)
+
+    def write(self, piece: Any, sums: Sums) -> None:
+        """Keep the sums of a piece.
+
+        Raises
+        ------
+        DataError
+            Where the disk is full.
+        """
+        path = self._file(piece)
+        if path is None:
+            return
+        writer = Writer()
+        document = {"sums": pack_sums(writer, sums)}
+        try:
+            writer.write(path, document)
+        except OSError as error:
+            raise DataError(
+                f"The sums of {piece.name} couldn't be written to checkpoint {self.folder}: {error}. Make "
+                "room there; the run "
+                "goes on after the pieces that are done."
+            ) from error
+
+
+def fingerprint(encoder: RowEncoder) -> str:
+    """What sums depend on beside the rows, as a short text."""
+    told = [
+        repr(encoder.columns),
+        repr(encoder.names),
+        encoder.na_action,
+        repr(encoder.weights_column),
+        repr(encoder.offset_column),
+        repr(encoder.centre.tolist()),
+        repr([own.tolist() for own in encoder.centres]),
+        repr([(own.group, own.outline.names, own.outline.template) for own in encoder.factors]),
+    ]
+    for name, part in encoder.parts.items():
+        state = getattr(part.spec, "transform_state", None)
+        levels = {str(f): s for f, (_, s) in part.spec.encoder_state.items()}
+        told += [name, part.part.text, repr(state), repr(levels)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def pack_sums(writer: Writer, sums: Sums) -> dict[str, Any]:
+    """The record of sums."""
+    moments, counts = sums
+    return {"counts": asdict(counts), "moments": None if moments is None else _pack_moments(writer, moments)}
+
+
+def _pack_moments(writer: Writer, moments: Moments) -> dict[str, Any]:
+    return {
+        "n": moments.n,
+        "log_weights": moments.log_weights,
+        "AA": writer.put(moments.AA),
+        "plain": writer.put(moments.plain),
+        "ZA": [writer.put(block) for block in moments.ZA],
+        "ZZ": [[j, k, *_pack_sparse(writer, block)] for (j, k), block in moments.ZZ.items()],
+        "factors": [
+            {
+                "levels": pack_index(writer, f.levels),
+                "counts": writer.put(f.counts),
+                "plain": writer.put(f.plain),
+            }
+            for f in moments.factors
+        ],
+    }
+
+
+def _pack_sparse(writer: Writer, block: sp.csr_array) -> list[Any]:
+    return [writer.put(block.data), writer.put(block.indices), writer.put(block.indptr), list(block.shape)]
+
+
+def unpack_sums(reader: Reader, record: dict[str, Any], encoder: RowEncoder) -> Sums:
+    """The sums of a record."""
+    counts = Counts(**record["counts"])
+    own = record["moments"]
+    if own is None:
+        return None, counts
+    factors = tuple(
+        MomentFactor(
+            key=f.outline.key,
+            names=f.outline.names,
+            template=f.outline.template,
+            levels=unpack_index(reader, kept["levels"]),
+            is_mixed=False,
+            centre=centre,
+            counts=reader.get(kept["counts"]),
+            plain=reader.get(kept["plain"]),
+        )
+        for f, centre, kept in zip(encoder.factors, encoder.centres, own["factors"], strict=True)
+    )
+    ZZ = {
+        (j, k): sp.csr_array((reader.get(data), reader.get(indices), reader.get(indptr)), shape=tuple(shape))
+        for j, k, data, indices, indptr, shape in own["ZZ"]
+    }
+    moments = Moments(
+        names=encoder.names,
+        n=own["n"],
+        log_weights=own["log_weights"],
+        centre=np.asarray(encoder.centre),
+        AA=reader.get(own["AA"]),
+        plain=reader.get(own["plain"]),
+        factors=factors,
+        ZA=tuple(reader.get(block) for block in own["ZA"]),
+        ZZ=ZZ,
+    )
+    return moments, counts

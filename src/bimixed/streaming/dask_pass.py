@@ -1,0 +1,56 @@
+"""Passes where a Dask cluster's workers have the rows: only sums travel."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bimixed.exceptions import DataError, UnavailableError
+from bimixed.streaming.encoder import RowEncoder
+from bimixed.streaming.sources import DaskSource
+
+BRANCHES = 8
+"""Sums that are added at a time: a tree, so that no worker needs all of them."""
+
+
+def _delayed() -> Any:
+    try:
+        from dask import delayed
+    except ImportError as error:
+        raise UnavailableError("python -m pip install 'bimixed[scale]' installs Dask.") from error
+    return delayed
+
+
+def _computed(value: Any) -> Any:
+    from bimixed.exceptions import BimixedError
+
+    try:
+        return value.compute()
+    except BimixedError:
+        raise
+    except Exception as error:
+        raise DataError(f"Dask stopped: {type(error).__name__}: {error}") from error
+
+
+def sums(
+    source: DaskSource,
+    encoder: RowEncoder,
+    chunk_sums: Callable[[pd.DataFrame, RowEncoder], Any],
+    added: Callable[[Sequence[Any]], Any],
+) -> Any:
+    """Sums of all partitions, added along a tree."""
+    delayed = _delayed()
+    frame = source.frame[list(encoder.columns)]
+    shared = delayed(encoder)
+    level = [delayed(chunk_sums, pure=True)(part, shared) for part in frame.to_delayed()]
+    while len(level) > 1:
+        level = [delayed(added, pure=True)(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
+    return _computed(level[0])
+
+
+def categories(
+    source: DaskSource, sets: Sequence[tuple[str, ...]], columns: Sequence[str]
+) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Values of each set of columns in complete rows."""
+    frame = source.frame[list(columns)].dropna()
+    return {own: _computed(frame[list(own)].drop_duplicates()).reset_index(drop=True) for own in sets}

@@ -1,0 +1,564 @@
+"""Where rows come from: Parquet files, DuckDB, Arrow, polars, Dask, or frames one after the other.
+
+All but Dask and frames are read through DuckDB, which takes the columns that are used and nothing else.
+"""
+
+import glob
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from bimixed.design.frame import column_names, to_pandas
+from bimixed.exceptions import DataError, UnavailableError
+
+ROWS = 1_000_000
+"""Rows of a chunk."""
+
+
+class Piece(Protocol):
+    """A part of a source that is read by itself.
+
+    Attributes
+    ----------
+    name : str
+        For errors and progress.
+    identity : str
+        Changes with the content, so that sums of an earlier run can be told to be of it.
+    size : int
+        Bytes, roughly; 0 where unknown.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The rows of these columns, a chunk at a time."""
+        ...
+
+
+class Source(Protocol):
+    """A table that is not in memory."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for people to read."""
+        ...
+
+    @property
+    def columns(self) -> list[str]: ...
+
+    def pieces(self) -> list[Any]:
+        """Its parts; together they are all rows."""
+        ...
+
+    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
+        """Some rows."""
+        ...
+
+
+def duckdb_module() -> Any:
+    """DuckDB.
+
+    Raises
+    ------
+    UnavailableError
+        If it isn't installed.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise UnavailableError(
+            "Data that stay in files are read by DuckDB: python -m pip install 'bimixed[scale]' (or duckdb)."
+        ) from error
+    return duckdb
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def is_complete(columns: Sequence[str], schema: Mapping[str, str]) -> str:
+    """The condition that a row has every column."""
+    tests = [f"{quoted(name)} IS NOT NULL" for name in columns]
+    tests += [f"NOT isnan({quoted(name)})" for name in columns if schema.get(name) in ("DOUBLE", "FLOAT")]
+    return " AND ".join(tests)
+
+
+@dataclass(frozen=True)
+class QueryPiece:
+    """Rows of one FROM clause.
+
+    Attributes
+    ----------
+    source : DuckDBSource or ParquetSource
+    name, identity : str
+    size : int
+    clause : str
+        What stands after FROM.
+    """
+
+    source: Any
+    name: str
+    identity: str
+    size: int
+    clause: str
+
+    def query(self, sql: str) -> Any:
+        """Run a query.
+
+        Raises
+        ------
+        DataError
+            Naming the piece, where it can't be read.
+        """
+        return self.source.query(sql, self.name)
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The rows of these columns, a chunk at a time."""
+        chosen = ", ".join(map(quoted, columns))
+        _require_pyarrow()
+        result = self.query(f"SELECT {chosen} FROM {self.clause}")
+        try:
+            for batch in result.to_arrow_reader(ROWS):
+                yield batch.to_pandas()
+        except (duckdb_module().Error, OSError) as error:
+            raise unreadable(self.name, error) from error
+
+
+def _require_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise UnavailableError(
+            "This model's rows are read through pyarrow: python -m pip install 'bimixed[scale]' (or pyarrow)."
+        ) from error
+
+
+def unreadable(name: str, error: Exception) -> DataError:
+    """DuckDB's error as ours."""
+    text = re.sub(r"\s+", " ", str(error)).strip()
+    column = re.search(r'column "?([^"\s]+)"?', text)
+    where = f", column {column.group(1)!r}" if column else ""
+    return DataError(
+        f"{name}{where} can't be read: {text} Mend or replace it and run again: with checkpoint= the parts "
+        "that were "
+        "read before aren't read again."
+    )
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """Parquet files of one table; made by :func:`scan_parquet`."""
+
+    files: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        size = sum(os.path.getsize(file) for file in self.files) / 2**20
+        return f"{len(self.files)} Parquet file{'s' if len(self.files) > 1 else ''} ({size:,.0f} MB)"
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema)
+
+    @property
+    def schema(self) -> dict[str, str]:
+        """Type of each column, the same in every file.
+
+        Raises
+        ------
+        DataError
+            Naming the first file that differs, and how.
+        """
+        first = self._schema_of(self.files[0])
+        for file in self.files[1:]:
+            other = self._schema_of(file)
+            if other == first:
+                continue
+            for name in first:
+                if name not in other:
+                    raise DataError(
+                        f"{file} has no column {name!r}, which {self.files[0]} has; it was written with "
+                        "another schema. "
+                        "Leave it out or write it again."
+                    )
+                if first[name] != other[name]:
+                    raise DataError(
+                        f"Column {name!r} is {other[name]} in {file} and {first[name]} in {self.files[0]}; "
+                        "write it "
+                        "again with one type."
+                    )
+        return first
+
+    def _schema_of(self, file: str) -> dict[str, str]:
+        rows = self.query(f"DESCRIBE SELECT * FROM {_file(file)}", file).fetchall()
+        return {str(row[0]): str(row[1]) for row in rows}
+
+    def query(self, sql: str, name: str) -> Any:
+        """Run a query on files."""
+        duckdb = duckdb_module()
+        try:
+            return _connection().sql(sql)
+        except duckdb.Error as error:
+            raise unreadable(name, error) from error
+
+    def pieces(self) -> list[QueryPiece]:
+        """One for each file."""
+        made = []
+        for file in self.files:
+            about = os.stat(file)
+            identity = f"{os.path.abspath(file)} {about.st_size} {about.st_mtime_ns}"
+            made.append(QueryPiece(self, file, identity, about.st_size, _file(file)))
+        return made
+
+    def whole(self) -> QueryPiece:
+        """All files as one."""
+        listed = ", ".join(_text(file) for file in self.files)
+        size = sum(os.path.getsize(file) for file in self.files)
+        return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}])")
+
+    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
+        """Rows of the first file; categories keep their order where pyarrow is installed."""
+        chosen = ", ".join(map(quoted, columns))
+        return self.query(f"SELECT {chosen} FROM {_file(self.files[0])} LIMIT {n}", self.files[0]).df()
+
+    def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
+        """Rows drawn at random, all columns.
+
+        Parameters
+        ----------
+        n : int
+        random_seed : int
+        """
+        return _sample(self, n, random_seed)
+
+
+@dataclass(frozen=True)
+class DuckDBSource:
+    """A relation of DuckDB, or what DuckDB can read: an Arrow dataset, a polars LazyFrame."""
+
+    relation: Any
+    description: str
+    connection: Any = field(default=None, repr=False)
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.relation.columns)
+
+    @property
+    def schema(self) -> dict[str, str]:
+        """Type of each column."""
+        return {
+            name: str(kind) for name, kind in zip(self.relation.columns, self.relation.types, strict=True)
+        }
+
+    def query(self, sql: str, name: str) -> Any:
+        """Run a query in which the relation is called ``bimixed_source``."""
+        duckdb = duckdb_module()
+        try:
+            return self.relation.query("bimixed_source", sql)
+        except duckdb.Error as error:
+            raise unreadable(name, error) from error
+
+    def pieces(self) -> list[QueryPiece]:
+        """The whole."""
+        return [self.whole()]
+
+    def whole(self) -> QueryPiece:
+        """The whole."""
+        return QueryPiece(self, self.description, "", 0, "bimixed_source")
+
+    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
+        """Some rows."""
+        chosen = ", ".join(map(quoted, columns))
+        return self.query(f"SELECT {chosen} FROM bimixed_source LIMIT {n}", self.description).df()
+
+    def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
+        """Rows drawn at random, all columns."""
+        return _sample(self, n, random_seed)
+
+
+def _sample(source: Any, n: int, random_seed: int) -> pd.DataFrame:
+    whole = source.whole()
+    sql = (
+        f"SELECT * FROM {whole.clause} USING SAMPLE reservoir({int(n)} ROWS) REPEATABLE ({int(random_seed)})"
+    )
+    return whole.query(sql).df()
+
+
+@dataclass(frozen=True)
+class FramesSource:
+    """Frames one after the other: a list of them, or a function that gives an iterator of them."""
+
+    make: Callable[[], Iterable[Any]]
+    description: str = "frames"
+
+    @property
+    def columns(self) -> list[str]:
+        return column_names(next(iter(self.make())))
+
+    def pieces(self) -> list["FramesPiece"]:
+        """The whole."""
+        return [FramesPiece(self.make, self.description)]
+
+    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
+        """Rows of the first frames."""
+        found: list[pd.DataFrame] = []
+        for frame in self.make():
+            found.append(to_pandas(frame, columns))
+            if sum(map(len, found)) >= n:
+                break
+        return pd.concat(found, ignore_index=True).head(n)
+
+
+@dataclass(frozen=True)
+class FramesPiece:
+    """Frames one after the other."""
+
+    make: Callable[[], Iterable[Any]]
+    name: str
+    identity: str = ""
+    size: int = 0
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The rows of these columns, a chunk at a time."""
+        for i, frame in enumerate(self.make()):
+            missing = [name for name in columns if name not in column_names(frame)]
+            if missing:
+                raise DataError(
+                    f"Frame {i} of the {self.name} has no column {missing[0]!r}, which the first one has."
+                )
+            yield to_pandas(frame, columns)
+
+
+@dataclass(frozen=True)
+class DaskSource:
+    """A Dask DataFrame; sums are made where its partitions are."""
+
+    frame: Any
+
+    @property
+    def description(self) -> str:
+        return f"Dask DataFrame ({self.frame.npartitions} partitions)"
+
+    @property
+    def columns(self) -> list[str]:
+        return [str(name) for name in self.frame.columns]
+
+    def pieces(self) -> list["DaskPiece"]:
+        """One for each partition."""
+        return [DaskPiece(self.frame, i) for i in range(self.frame.npartitions)]
+
+    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
+        """Rows of the first partitions that have any."""
+        return self.frame[list(columns)].head(n, npartitions=-1)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class DaskPiece:
+    """One partition."""
+
+    frame: Any
+    number: int
+    identity: str = ""
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"partition {self.number}"
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The partition."""
+        yield self.frame[list(columns)].get_partition(self.number).compute()
+
+
+_connections: dict[int, Any] = {}
+
+
+def _connection() -> Any:
+    """A connection of this process."""
+    own = os.getpid()
+    if own not in _connections:
+        _connections[own] = duckdb_module().connect()
+    return _connections[own].cursor()
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _file(path: str) -> str:
+    return f"read_parquet({_text(path)})"
+
+
+def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> ParquetSource:
+    """Parquet files as the data of a model, which are read when it is made, in pieces.
+
+    Parameters
+    ----------
+    paths : path, pattern, or list of them
+        A file, a folder (all ``.parquet`` files below it), or a pattern such as ``"data/*.parquet"``.
+
+    Returns
+    -------
+    ParquetSource
+        For ``bm.ModelSpec(formula, source)`` and ``fit.predict(source)``; ``sample(n)`` draws rows.
+
+    Raises
+    ------
+    DataError
+        Where there is no such file.
+    UnavailableError
+        Without DuckDB.
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> bm.load_dataset("sleepstudy").to_parquet(f"{folder}/sleepstudy.parquet")
+    >>> spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.scan_parquet(folder), progress=False)
+    >>> round(spec.fit().loglik, 3)
+    -871.814
+    """
+    duckdb_module()
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    files: list[str] = []
+    for one in map(os.fspath, given):
+        if os.path.isdir(one):
+            found = sorted(str(path) for path in Path(one).rglob("*.parquet"))
+        else:
+            found = sorted(glob.glob(one, recursive=True)) or ([one] if os.path.exists(one) else [])
+        if not found:
+            raise DataError(
+                f"There is no Parquet file {one!r}; give a file, a folder or a pattern such as "
+                "'data/*.parquet'."
+            )
+        files += found
+    return ParquetSource(tuple(dict.fromkeys(files)))
+
+
+def scan_duckdb(connection: Any, query: str) -> DuckDBSource:
+    """A query of DuckDB as the data of a model.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection or path
+        An open connection, or the file of a database, which is opened to be read.
+    query : str
+        SQL, or the name of a table.
+
+    Returns
+    -------
+    DuckDBSource
+
+    Raises
+    ------
+    DataError
+        Where DuckDB can't make sense of it.
+    """
+    duckdb = duckdb_module()
+    try:
+        if isinstance(connection, str | os.PathLike):
+            connection = duckdb.connect(os.fspath(connection), read_only=True)
+        words = query.strip().split()
+        relation = connection.table(query) if len(words) == 1 else connection.sql(query)
+    except duckdb.Error as error:
+        raise DataError(f"DuckDB can't run {query!r}: {error}") from error
+    return DuckDBSource(relation, f"DuckDB query {_short(query)}", connection)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return repr(text if len(text) < 60 else text[:57] + "…")
+
+
+def as_source(data: Any) -> Any:
+    """A source of what is given as data, or None where it is a table in memory."""
+    if data is None or isinstance(data, pd.DataFrame | Mapping | str | bytes | os.PathLike):
+        return None
+    if isinstance(data, ParquetSource | DuckDBSource | DaskSource | FramesSource):
+        return data
+    module = type(data).__module__.split(".")[0]
+    kind = type(data).__name__
+    if module in ("duckdb", "_duckdb"):
+        if hasattr(data, "columns") and hasattr(data, "query"):
+            return DuckDBSource(data, "DuckDB relation")
+        raise DataError(
+            f"data is a {kind} of DuckDB; give a relation, con.sql('select ...'), or bm.scan_duckdb(con, "
+            "query)."
+        )
+    if module == "pyarrow" and kind.endswith(("Dataset", "Scanner")):
+        return _registered(data, "Arrow dataset")
+    if module == "polars" and kind == "LazyFrame":
+        return _registered(data, "polars LazyFrame")
+    if module.startswith("dask") and hasattr(data, "npartitions"):
+        return DaskSource(data)
+    if kind == "RecordBatchReader" or isinstance(data, Iterator):
+        return spooled(data)
+    if callable(data):
+        return FramesSource(data)
+    if isinstance(data, list | tuple) and data and all(hasattr(one, "columns") for one in data):
+        return FramesSource(lambda: iter(data), f"{len(data)} frames")
+    return None
+
+
+def _registered(data: Any, description: str) -> DuckDBSource:
+    connection = duckdb_module().connect()
+    connection.register("given", data)
+    return DuckDBSource(connection.table("given"), description, connection)
+
+
+class _Spool:
+    """A folder that goes when nothing uses it any more."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="bimixed-")
+
+
+@dataclass(frozen=True)
+class SpooledSource(ParquetSource):
+    """Frames of an iterator, which comes once only, written to Parquet files."""
+
+    spool: _Spool = field(default_factory=_Spool, repr=False)
+
+
+def spooled(frames: Iterable[Any]) -> SpooledSource:
+    """Frames of an iterator in temporary Parquet files, since they are needed more than once.
+
+    Raises
+    ------
+    DataError
+        For an iterator without frames, and where the disk is full.
+    """
+    duckdb, spool, files = duckdb_module(), _Spool(), []
+    connection = duckdb.connect()
+    for i, frame in enumerate(frames):
+        table = to_pandas(frame, column_names(frame))
+        path = str(Path(spool.folder.name) / f"{i:06}.parquet")
+        try:
+            connection.register("frame", table)
+            connection.execute(f"COPY frame TO {_text(path)} (FORMAT parquet)")
+        except (duckdb.Error, OSError) as error:
+            raise DataError(
+                f"The frames couldn't be written to {spool.folder.name}: {error}. Set TMPDIR to a folder "
+                "with more room, or give "
+                "a function that makes the iterator anew, which needs no copy."
+            ) from error
+        files.append(path)
+    if not files:
+        raise DataError("The iterator gave no frames.")
+    return SpooledSource(tuple(files), spool)
