@@ -32,6 +32,7 @@ LAYERS = [
     "trailing_rows",
     "fixed_basis",
     "crossproducts",
+    "moment_models",
     "moments",
     "assembly",
     "summed",

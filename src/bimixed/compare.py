@@ -119,7 +119,7 @@ def _given(intervals: Any) -> dict[str, pd.DataFrame]:
 
 def _require_shared(first: MixedModelResult, second: MixedModelResult) -> None:
     a, b = first.design, second.design
-    if a.n != b.n or not np.array_equal(a.y, b.y):
+    if not a.is_of_rows_of(b):
         raise BimixedError(
             f"The results are of different rows or responses ({a.n} and {b.n} rows); compare fits of the "
             "same ones. If missing values are the reason, leave those rows out first: "

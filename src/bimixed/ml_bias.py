@@ -108,9 +108,9 @@ class MLBias:
         tr P_X P_Z, after what rows of a level share has got the weight 1 − reliability that it has in V⁻¹.
         """
         design = self.reml.design
-        X = design.X_kept
-        if not isinstance(X, np.ndarray) or factor.is_mixed:
+        if design.wide is not None or factor.is_mixed or not design.has_rows:
             return float(min(factor.n_levels, len(design.kept)))
+        X = np.asarray(design.X_kept)
         root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
         z, X = factor.values[:, k] * root, X * root[:, None]
         length = np.sqrt(sum_by(factor.codes, z**2, factor.n_levels))

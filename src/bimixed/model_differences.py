@@ -21,6 +21,8 @@ def differences(first: Design, second: Design) -> list[str]:
 
 def different_data(first: Design, second: Design) -> list[str]:
     """Weights, offsets, shared columns and groups that aren't the same in two models, in words."""
+    if not (first.has_rows and second.has_rows):
+        return _different_sums(first, second)
     found = []
     for name, one, other, none in (
         ("weights", first.weights, second.weights, 1.0),
@@ -39,6 +41,24 @@ def different_data(first: Design, second: Design) -> list[str]:
     for f in first.factors:
         same = groups.get(f.key)
         if same is not None and not f.is_mixed and not same.is_mixed and not f.levels.equals(same.levels):
+            found.append(f"{f.key} has other labels")
+    return found
+
+
+def _different_sums(first: Design, second: Design) -> list[str]:
+    """The same, as far as means and sds tell."""
+    found = []
+    if not np.isclose(first.mean_weight, second.mean_weight, rtol=1e-9):
+        found.append("weights differ")
+    if not np.isclose(first.mean_offset, second.mean_offset, rtol=1e-9):
+        found.append("the offset differs")
+    mine, theirs = (dict(zip(d.names, d.column_sds.tolist(), strict=True)) for d in (first, second))
+    odd = [n for n in mine if n in theirs and not np.isclose(mine[n], theirs[n], rtol=1e-8, atol=1e-12)]
+    if odd:
+        found.append(f"{listed(odd)} {'has' if len(odd) == 1 else 'have'} other values")
+    groups = {f.key: f for f in second.factors}
+    for f in first.factors:
+        if f.key in groups and not f.levels.equals(groups[f.key].levels):
             found.append(f"{f.key} has other labels")
     return found
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bimixed.covariance import Array, CovarianceTemplate
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import DataError
+from bimixed.moment_models import require_same_model
 
 Ints = NDArray[np.intp]
 
@@ -163,7 +164,7 @@ def add_up(parts: Sequence[Moments]) -> Moments:
     """
     first = parts[0]
     for other in parts[1:]:
-        _require_same_model(first, other)
+        require_same_model(first, other)
     moved = [_Moved(part, _centre(parts), _factor_centres(first)) for part in parts]
     factors, places = [], []
     for j, f in enumerate(first.factors):
@@ -426,48 +427,3 @@ def _joined(
         where.append((coo.data, r[coo.coords[0]], c[coo.coords[1]]))
     data, r, c = (np.concatenate(part) for part in zip(*where, strict=True))
     return sp.csr_array(sp.coo_array((data, (r, c)), shape=shape))
-
-
-def _require_same_model(first: Moments, second: Moments) -> None:
-    if first.states != second.states:
-        raise DataError(
-            "The two cross-products are of transformations that depend on the data, such as scale() or "
-            "poly(), and each table gave its own. Transform with given numbers instead: I((x - 5) / 2)."
-        )
-    if first.names != second.names:
-        mine, theirs = set(first.names), set(second.names)
-        odd = sorted(mine ^ theirs) or list(second.names)
-        raise DataError(
-            f"The two cross-products have different columns ({', '.join(odd[:5])}). Specify both tables with "
-            "the same formula; each table needs every category of the factors among the fixed effects."
-        )
-    _require_same_groups([f.key for f in first.factors], [f.key for f in second.factors])
-    for f, g in zip(first.factors, second.factors, strict=True):
-        if f.names != g.names or f.template.sub_blocks() != g.template.sub_blocks():
-            raise DataError(
-                f"The two cross-products differ in the random effects of {f.key!r}: the first has "
-                f"{_coefficients(f)}, the second {_coefficients(g)}. Specify both tables with the same "
-                "formula; each table needs every category of the factors inside the bars."
-            )
-
-
-def _require_same_groups(mine: list[str], theirs: list[str]) -> None:
-    if mine == theirs:
-        return
-    if sorted(mine) == sorted(theirs):
-        raise DataError(
-            f"The two cross-products have their groups in another order: {', '.join(mine)} and "
-            f"{', '.join(theirs)}. Write the random effects of both tables in one order."
-        )
-    raise DataError(
-        f"The two cross-products have different groups of random effects: the first {', '.join(mine)}, the "
-        f"second {', '.join(theirs)}. Specify both tables with the same formula."
-    )
-
-
-def _coefficients(factor: MomentFactor) -> str:
-    """Names of the coefficients, and which are correlated."""
-    blocks = [factor.names[block] for block in factor.template.sub_blocks()]
-    said = [f"{', '.join(names)}{' (correlated)' if len(names) > 1 else ''}" for names in blocks]
-    apart = len(blocks) > 1 and len(blocks) == len(factor.names)
-    return " and ".join(said) + (" (uncorrelated)" if apart else "")

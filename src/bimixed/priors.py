@@ -356,7 +356,7 @@ def default_priors(design: Design) -> dict[str, Prior]:
     m_y, s_y = design.response_scale
     priors: dict[str, Prior] = {}
     X = np.asarray(design.like_X)[:, design.kept]
-    mean, constant = _constant_in(X, design.like_ones, m_y)
+    mean, constant = _constant_in(X, design.like_ones, m_y, design.like_precision)
     spread = s_y if constant else float(np.hypot(s_y, m_y))
     for j, mu, s_j in zip(design.kept, mean, conditional_sds(X), strict=True):
         priors[design.names[j]] = Prior("normal", mu=float(mu), sigma=2.5 * spread / float(s_j))
@@ -369,15 +369,15 @@ def default_priors(design: Design) -> dict[str, Prior]:
     return priors
 
 
-def _constant_in(X: Array, one: Array, value: float) -> tuple[Array, bool]:
+def _constant_in(X: Array, one: Array, value: float, precision: float) -> tuple[Array, bool]:
     """Coefficients that give every row this value, and whether there are any; else zeros."""
     if X.shape[1] == 0:
         return np.zeros(0), False
     size = np.sqrt(np.mean(X**2, axis=0))
     ones = np.linalg.lstsq(X / size, one, rcond=None)[0]
-    if np.abs(X / size @ ones - one).max() > 1e-8:
+    if np.abs(X / size @ ones - one).max() > precision:
         return np.zeros(X.shape[1]), False
-    ones[np.abs(ones) < 1e-8] = 0.0
+    ones[np.abs(ones) < precision] = 0.0
     return value * ones / size, True
 
 

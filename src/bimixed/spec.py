@@ -11,7 +11,7 @@ import pandas as pd
 
 from bimixed.context import caller_names, shallow
 from bimixed.design import Design, array_design, build_design, column_names, group_column
-from bimixed.engines import fit_design, pymc_model
+from bimixed.engines import fit_design
 from bimixed.exceptions import DataError, FormulaError
 from bimixed.formula import groups_formula, parse_formula, update_formula
 from bimixed.priors import Prior, carry_over
@@ -353,53 +353,6 @@ class ModelSpec(Specification):
         }
         result = fit_design(self.design, lambda: self.priors, method, arguments, _fit_defaults())
         return replace(result, spec=self)
-
-    def to_pymc(
-        self,
-        form: Literal["hierarchical", "marginal"] = "hierarchical",
-        parameterization: Literal["auto", "centered", "noncentered"] = "auto",
-        likelihood: bool = True,
-    ) -> Any:
-        """The model in PyMC, to read, sample or extend.
-
-        Parameters
-        ----------
-        form : {"hierarchical", "marginal"}
-            "marginal" has the variance parameters alone, and a potential in which fixed and random effects
-            are integrated out: no ``fixef``, no ``ranef_<group>``, no ``y``.
-        parameterization : {"auto", "centered", "noncentered"}
-            As in :meth:`fit`.
-        likelihood : bool
-            Whether the response has its distribution. Without it give it one of your own: the linear
-            predictor is ``model["mu"]``, the response ``model["response"]``.
-
-        Returns
-        -------
-        pymc.Model
-            Variables ``fixef``, ``sd_<group>``, ``corr_<group>``, ``ranef_<group>``, ``sigma`` and
-            the observed ``y``, with named dimensions.
-
-        Raises
-        ------
-        FitError
-            For an unknown form, or a marginal one that fixed effects can't be integrated out of.
-
-        Examples
-        --------
-        >>> import bimixed as bm
-        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
-        >>> print(spec.to_pymc(parameterization="noncentered").str_repr())
-                    X = Data(<shared>)
-        Subject_index = Data(<shared>)
-             response = Data(<shared>)
-                fixef ~ Normal(<constant>, <constant>)
-           sd_Subject ~ HalfStudentT(3, 56.2)
-            z_Subject ~ Normal(0, 1)
-                sigma ~ HalfStudentT(3, 56.2)
-        ranef_Subject = Deterministic(f(z_Subject, sd_Subject))
-                    y ~ Normal(f(Subject_index, ranef_Subject, X, fixef), sigma)
-        """
-        return pymc_model(self.design, self.priors, form, parameterization, likelihood)
 
     def update(
         self,

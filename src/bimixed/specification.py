@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pandas as pd
 
 from bimixed.description import Description, describe, noticed
 from bimixed.design import Design
 from bimixed.design.frame import column_names, to_pandas
+from bimixed.engines import pymc_model
 from bimixed.equation import equation
 from bimixed.formula import RandomTerm
 from bimixed.prior_draws import sample_prior
@@ -182,6 +183,53 @@ class Specification(metaclass=_Named):
         """
         refuse_incomplete_simulation(fixef, random_cov, sigma, unknown)
         return simulate(self.design, fixef, random_cov, sigma, n, random_seed)
+
+    def to_pymc(
+        self,
+        form: Literal["hierarchical", "marginal"] = "hierarchical",
+        parameterization: Literal["auto", "centered", "noncentered"] = "auto",
+        likelihood: bool = True,
+    ) -> Any:
+        """The model in PyMC, to read, sample or extend.
+
+        Parameters
+        ----------
+        form : {"hierarchical", "marginal"}
+            "marginal" has the variance parameters alone, and a potential in which fixed and random effects
+            are integrated out: no ``fixef``, no ``ranef_<group>``, no ``y``.
+        parameterization : {"auto", "centered", "noncentered"}
+            As in :meth:`fit`.
+        likelihood : bool
+            Whether the response has its distribution. Without it give it one of your own: the linear
+            predictor is ``model["mu"]``, the response ``model["response"]``.
+
+        Returns
+        -------
+        pymc.Model
+            Variables ``fixef``, ``sd_<group>``, ``corr_<group>``, ``ranef_<group>``, ``sigma`` and
+            the observed ``y``, with named dimensions.
+
+        Raises
+        ------
+        FitError
+            For an unknown form, or a marginal one that fixed effects can't be integrated out of.
+
+        Examples
+        --------
+        >>> import bimixed as bm
+        >>> spec = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", bm.load_dataset("sleepstudy"))
+        >>> print(spec.to_pymc(parameterization="noncentered").str_repr())
+                    X = Data(<shared>)
+        Subject_index = Data(<shared>)
+             response = Data(<shared>)
+                fixef ~ Normal(<constant>, <constant>)
+           sd_Subject ~ HalfStudentT(3, 56.2)
+            z_Subject ~ Normal(0, 1)
+                sigma ~ HalfStudentT(3, 56.2)
+        ranef_Subject = Deterministic(f(z_Subject, sd_Subject))
+                    y ~ Normal(f(Subject_index, ranef_Subject, X, fixef), sigma)
+        """
+        return pymc_model(self.design, self.priors, form, parameterization, likelihood)
 
     def sample_prior(self, draws: int = 500, random_seed: int | None = None) -> Any:
         """Parameters, random effects and responses drawn from the priors, without any data.

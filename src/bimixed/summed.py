@@ -155,6 +155,10 @@ class SummedDesign(Design):
         return self.moments.n
 
     @property
+    def has_rows(self) -> bool:
+        return False
+
+    @property
     def has_weights(self) -> bool:
         return self.weights_column is not None
 
@@ -209,6 +213,10 @@ class SummedDesign(Design):
     @property
     def like_ones(self) -> Array:
         return self._like[:, 0]
+
+    @property
+    def like_precision(self) -> float:
+        return 1e-6  # the square root of rounding in sums of products
 
     @property
     def like_centred_X(self) -> Array:

@@ -87,10 +87,10 @@ def test_other_data_are_explained(data, words):
         assert word in str(caught.value)
 
 
-def test_a_lazy_table_is_to_be_collected():
+def test_a_lazy_table_where_rows_are_needed_is_to_be_collected():
     polars = pytest.importorskip("polars")
     with pytest.raises(bm.DataError, match=r"data\.collect\(\)"):
-        bm.ModelSpec(FORMULA, polars.from_pandas(table()).lazy())
+        bm.ModelSpec.from_groups("y ~ x", polars.from_pandas(table()).lazy(), groups="g")
 
 
 def test_numbers_in_columns_of_objects_are_numbers():

@@ -87,6 +87,19 @@ class Design:
         return self.X if len(self.kept) == self.X.shape[1] else self.X[:, self.kept]
 
     @property
+    def has_rows(self) -> bool:
+        """Whether the rows are there, and not only sums over them."""
+        return True
+
+    def is_of_rows_of(self, other: "Design") -> bool:
+        """Whether both have the same rows and responses; where one has sums alone, as these tell."""
+        if self.n != other.n:
+            return False
+        if self.has_rows and other.has_rows:
+            return bool(np.array_equal(self.y, other.y))
+        return bool(np.allclose(self.response_scale, other.response_scale, rtol=1e-9, atol=0.0))
+
+    @property
     def has_weights(self) -> bool:
         return self.weights is not None
 
@@ -127,6 +140,11 @@ class Design:
     def like_ones(self) -> Array:
         """The column of ones beside ``like_X``."""
         return np.ones(self.n)
+
+    @property
+    def like_precision(self) -> float:
+        """What is left of a combination of these columns that is 0."""
+        return 1e-8
 
     @property
     def like_centred_X(self) -> Array:

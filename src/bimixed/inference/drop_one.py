@@ -177,4 +177,4 @@ def _has_constant(design: Design) -> bool:
         return False
     sizes = np.sqrt(np.mean(X**2, axis=0))
     X = X / np.where(sizes > 0.0, sizes, 1.0)
-    return bool(np.abs(X @ np.linalg.lstsq(X, ones, rcond=None)[0] - ones).max() < 1e-8)
+    return bool(np.abs(X @ np.linalg.lstsq(X, ones, rcond=None)[0] - ones).max() < design.like_precision)

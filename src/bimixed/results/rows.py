@@ -107,7 +107,7 @@ def _without_estimate(design: Design, rows: NewRows) -> NDArray[np.bool_] | None
 
     Beside a fixed factor of very many levels nothing is looked at.
     """
-    if rows.X is design.X or design.wide is not None or not design.dropped:
+    if design.wide is not None or not design.dropped or (design.has_rows and rows.X is design.X):
         return None
     X = rows.X if isinstance(rows.X, np.ndarray) else rows.X.toarray()
     unknown = ~design.estimable(X)

@@ -1,5 +1,6 @@
 """Formula and source → a design of sums, in the steps of :mod:`bimixed.design.build`."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from bimixed.design import frame as frames
 from bimixed.design.encoding import FormulaEncoding, TermsEncoder, require_row_wise
 from bimixed.design.grouping import Grouping, combined_names
 from bimixed.design.matrices import EncodedPart
+from bimixed.design.rows import Ints
 from bimixed.exceptions import DataError, FormulaError
 from bimixed.formula import Formula
 from bimixed.formula.wildcard import expand_wildcard
@@ -262,18 +264,26 @@ def _centred(encoder: RowEncoder, head: pd.DataFrame) -> RowEncoder:
             ]
         )
         names = own.outline.names
-        centre = values.mean(axis=0) if "Intercept" in names and len(names) > 1 else np.zeros(len(names))
+        centre = _rounded(values) if "Intercept" in names and len(names) > 1 else np.zeros(len(names))
         if "Intercept" in names:
             centre[names.index("Intercept")] = 0.0
-        centres.append(_rounded(centre))
-    centre = columns.mean(axis=0)
+        centres.append(centre)
+    centre = _rounded(columns)
     centre[np.ptp(columns, axis=0) == 0.0] = columns[0][np.ptp(columns, axis=0) == 0.0]
-    return replace(encoder, centre=_rounded(centre), centres=tuple(centres))
+    numeric = [str(name) for name in head if head[name].dtype.kind in "iuf"]
+    means = dict(zip(numeric, _rounded(head[numeric].to_numpy(dtype=np.float64)).tolist(), strict=True))
+    return replace(encoder, centre=centre, centres=tuple(centres), means=means)
 
 
-def _rounded(centre: Array) -> Array:
-    """To three digits: the exact mean isn't needed, and short numbers stay short in SQL."""
-    return np.array([float(f"{value:.3g}") for value in centre])
+def _rounded(values: Array) -> Array:
+    """Means of columns (n, k), rounded to a tenth of their sds: exact means aren't needed."""
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    short = [float(f"{m:.{_decimals(s)}f}") if s > 0.0 else float(m) for m, s in zip(mean, sd, strict=True)]
+    return np.array(short)
+
+
+def _decimals(sd: float) -> int:
+    return max(0, 1 - math.floor(math.log10(sd)))
 
 
 def design_of_sums(outline: Outline, moments: Moments, counts: Counts, description: str) -> SummedDesign:
@@ -328,7 +338,7 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
 
 def _grouping(
     group: tuple[str, ...], levels: pd.Index, orders: Mapping[str, pd.Index]
-) -> tuple[Grouping, Array]:
+) -> tuple[Grouping, Ints]:
     """The grouping of labels that were collected, and their order among them."""
     columns = [levels] if len(group) == 1 else [levels.get_level_values(i) for i in range(len(group))]
     column_levels, number = [], np.zeros(len(levels), dtype=np.int64)

@@ -1,5 +1,6 @@
 """Cross-products of a model from sums by cell of equal labels."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,8 +33,8 @@ class CellSums:
     shifts : list of float
         What was taken off each product.
     cells : pandas.DataFrame
-        Labels by name; then, numbered from 0: rows, sums of products, sums of their products (upper triangle by
-        rows), and with weights the same weighted, rows being weights, and the sum of logarithms of weights.
+        Labels by name; then, numbered from 0: rows, sums of products, sums of their products (upper triangle
+        by rows), and with weights the same weighted, weights in place of rows, and the sum of their logs.
     """
 
     encoder: RowEncoder
@@ -74,6 +75,15 @@ class CellSums:
             ZA=tuple(total.ZA),
             ZZ=total.products(),
         )
+
+    def column_sums(self) -> dict[str, float]:
+        """Sums of the columns that are products by themselves."""
+        n = math.fsum(self._first)
+        return {
+            product[0]: math.fsum(self.cells[i]) + shift * n
+            for i, (product, shift) in enumerate(zip(self.products, self.shifts, strict=True))
+            if len(product) == 1
+        }
 
     def _blocks(self) -> Iterator[slice]:
         for first in range(0, len(self.cells), BLOCK):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.streaming.encoder import RowEncoder
-from bimixed.streaming.sources import DaskSource
+from bimixed.streaming.frame_sources import DaskSource
 
 BRANCHES = 8
 """Sums that are added at a time: a tree, so that no worker needs all of them."""

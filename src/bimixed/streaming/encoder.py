@@ -1,7 +1,7 @@
 """Rows of any chunk in the encoding of one model: matrices, group labels, weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class RowEncoder:
     na_action : {"drop", "raise"}
     centre : (p + 1,) array
     centres : tuple of (K,) arrays
+    means : mapping
+        Of numeric columns, of the first rows.
     """
 
     parts: Mapping[str, EncodedPart]
@@ -65,6 +67,7 @@ class RowEncoder:
     na_action: str
     centre: Array
     centres: tuple[Array, ...]
+    means: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_offset(self) -> bool:

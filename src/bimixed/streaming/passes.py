@@ -15,13 +15,14 @@ from bimixed.streaming.checkpoint import Checkpoint
 from bimixed.streaming.counting import Counts, add_counts, counts_of
 from bimixed.streaming.encoder import RowEncoder
 from bimixed.streaming.progress import PassProgress
-from bimixed.streaming.sources import DaskSource, QueryPiece, Source, is_complete, quoted
+from bimixed.streaming.reading import QueryPiece, is_complete, quoted
+from bimixed.streaming.sources import DaskSource, Source
 from bimixed.streaming.sql import CellQuery
 
 AT_ONCE = 64
 """Sums that are held before they are added."""
 
-Sums = tuple[Moments, Counts]
+Sums = tuple[Moments | None, Counts]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Passes:
                 if len(table):
                     yield table
 
-    def sums(self, encoder: RowEncoder) -> Sums:
+    def sums(self, encoder: RowEncoder) -> tuple[Moments, Counts]:
         """Cross-products and counts of all rows.
 
         Raises
@@ -122,7 +123,7 @@ def chunk_sums(chunk: pd.DataFrame, encoder: RowEncoder) -> Sums:
     offset = encoder.offset_of(table) if encoder.has_offset and len(table) else None
     weights = encoder.weights_of(table) if len(table) else None
     counts = counts_of(table, len(chunk), missing, offset, weights)
-    return (encoder.moments(table) if len(table) else None), counts  # type: ignore[return-value]
+    return (encoder.moments(table) if len(table) else None), counts
 
 
 def added(parts: Sequence[Sums]) -> Sums:
@@ -130,11 +131,11 @@ def added(parts: Sequence[Sums]) -> Sums:
     moments = [own for own, _ in parts if own is not None]
     counts = add_counts([own for _, own in parts])
     if not moments:
-        return None, counts  # type: ignore[return-value]
+        return None, counts
     return (moments[0] if len(moments) == 1 else add_up(moments)), counts
 
 
-def _whole(sums: Sums) -> Sums:
+def _whole(sums: Sums) -> tuple[Moments, Counts]:
     moments, counts = sums
     if moments is None:
         told = ", ".join(f"{name} ({count} missing)" for name, count in counts.missing.items())
@@ -148,7 +149,7 @@ def _distinct(source: Any, own: tuple[str, ...], columns: Sequence[str], most: i
     chosen = ", ".join(map(quoted, own))
     where = is_complete(columns, source.schema)
     sql = f"SELECT DISTINCT {chosen} FROM {whole.clause} WHERE {where} LIMIT {most + 1}"
-    return whole.query(sql).df()  # type: ignore[no-any-return]
+    return whole.query(sql).df()
 
 
 def _collected(

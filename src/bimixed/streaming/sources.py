@@ -5,9 +5,8 @@ All but Dask and frames are read through DuckDB, which takes the columns that ar
 
 import glob
 import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +14,17 @@ from typing import Any, Protocol
 import pandas as pd
 
 from bimixed.design.frame import column_names, to_pandas
-from bimixed.exceptions import DataError, UnavailableError
-
-ROWS = 1_000_000
-"""Rows of a chunk."""
+from bimixed.exceptions import DataError
+from bimixed.streaming.frame_sources import DaskSource, FramesSource
+from bimixed.streaming.reading import (
+    QueryPiece,
+    connection,
+    duckdb_module,
+    parquet,
+    quoted,
+    sql_text,
+    unreadable,
+)
 
 
 class Piece(Protocol):
@@ -68,97 +74,6 @@ class Source(Protocol):
         ...
 
 
-def duckdb_module() -> Any:
-    """DuckDB.
-
-    Raises
-    ------
-    UnavailableError
-        If it isn't installed.
-    """
-    try:
-        import duckdb
-    except ImportError as error:
-        raise UnavailableError(
-            "Data that stay in files are read by DuckDB: python -m pip install 'bimixed[scale]' (or duckdb)."
-        ) from error
-    return duckdb
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def is_complete(columns: Sequence[str], schema: Mapping[str, str]) -> str:
-    """The condition that a row has every column."""
-    tests = [f"{quoted(name)} IS NOT NULL" for name in columns]
-    tests += [f"NOT isnan({quoted(name)})" for name in columns if schema.get(name) in ("DOUBLE", "FLOAT")]
-    return " AND ".join(tests)
-
-
-@dataclass(frozen=True)
-class QueryPiece:
-    """Rows of one FROM clause.
-
-    Attributes
-    ----------
-    source : DuckDBSource or ParquetSource
-    name, identity : str
-    size : int
-    clause : str
-        What stands after FROM.
-    """
-
-    source: Any
-    name: str
-    identity: str
-    size: int
-    clause: str
-
-    def query(self, sql: str) -> Any:
-        """Run a query.
-
-        Raises
-        ------
-        DataError
-            Naming the piece, where it can't be read.
-        """
-        return self.source.query(sql, self.name)
-
-    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """The rows of these columns, a chunk at a time."""
-        chosen = ", ".join(map(quoted, columns))
-        _require_pyarrow()
-        result = self.query(f"SELECT {chosen} FROM {self.clause}")
-        try:
-            for batch in result.to_arrow_reader(ROWS):
-                yield batch.to_pandas()
-        except (duckdb_module().Error, OSError) as error:
-            raise unreadable(self.name, error) from error
-
-
-def _require_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise UnavailableError(
-            "This model's rows are read through pyarrow: python -m pip install 'bimixed[scale]' (or pyarrow)."
-        ) from error
-
-
-def unreadable(name: str, error: Exception) -> DataError:
-    """DuckDB's error as ours."""
-    text = re.sub(r"\s+", " ", str(error)).strip()
-    column = re.search(r'column "?([^"\s]+)"?', text)
-    where = f", column {column.group(1)!r}" if column else ""
-    return DataError(
-        f"{name}{where} can't be read: {text} Mend or replace it and run again: with checkpoint= the parts "
-        "that were "
-        "read before aren't read again."
-    )
-
-
 @dataclass(frozen=True)
 class ParquetSource:
     """Parquet files of one table; made by :func:`scan_parquet`."""
@@ -204,14 +119,14 @@ class ParquetSource:
         return first
 
     def _schema_of(self, file: str) -> dict[str, str]:
-        rows = self.query(f"DESCRIBE SELECT * FROM {_file(file)}", file).fetchall()
+        rows = self.query(f"DESCRIBE SELECT * FROM {parquet(file)}", file).fetchall()
         return {str(row[0]): str(row[1]) for row in rows}
 
     def query(self, sql: str, name: str) -> Any:
         """Run a query on files."""
         duckdb = duckdb_module()
         try:
-            return _connection().sql(sql)
+            return connection().sql(sql)
         except duckdb.Error as error:
             raise unreadable(name, error) from error
 
@@ -221,19 +136,19 @@ class ParquetSource:
         for file in self.files:
             about = os.stat(file)
             identity = f"{os.path.abspath(file)} {about.st_size} {about.st_mtime_ns}"
-            made.append(QueryPiece(self, file, identity, about.st_size, _file(file)))
+            made.append(QueryPiece(self, file, identity, about.st_size, parquet(file)))
         return made
 
     def whole(self) -> QueryPiece:
         """All files as one."""
-        listed = ", ".join(_text(file) for file in self.files)
+        listed = ", ".join(sql_text(file) for file in self.files)
         size = sum(os.path.getsize(file) for file in self.files)
         return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}])")
 
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
         """Rows of the first file; categories keep their order where pyarrow is installed."""
         chosen = ", ".join(map(quoted, columns))
-        return self.query(f"SELECT {chosen} FROM {_file(self.files[0])} LIMIT {n}", self.files[0]).df()
+        return self.query(f"SELECT {chosen} FROM {parquet(self.files[0])} LIMIT {n}", self.files[0]).df()
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns.
@@ -299,111 +214,6 @@ def _sample(source: Any, n: int, random_seed: int) -> pd.DataFrame:
     return whole.query(sql).df()
 
 
-@dataclass(frozen=True)
-class FramesSource:
-    """Frames one after the other: a list of them, or a function that gives an iterator of them."""
-
-    make: Callable[[], Iterable[Any]]
-    description: str = "frames"
-
-    @property
-    def columns(self) -> list[str]:
-        return column_names(next(iter(self.make())))
-
-    def pieces(self) -> list["FramesPiece"]:
-        """The whole."""
-        return [FramesPiece(self.make, self.description)]
-
-    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Rows of the first frames."""
-        found: list[pd.DataFrame] = []
-        for frame in self.make():
-            found.append(to_pandas(frame, columns))
-            if sum(map(len, found)) >= n:
-                break
-        return pd.concat(found, ignore_index=True).head(n)
-
-
-@dataclass(frozen=True)
-class FramesPiece:
-    """Frames one after the other."""
-
-    make: Callable[[], Iterable[Any]]
-    name: str
-    identity: str = ""
-    size: int = 0
-
-    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """The rows of these columns, a chunk at a time."""
-        for i, frame in enumerate(self.make()):
-            missing = [name for name in columns if name not in column_names(frame)]
-            if missing:
-                raise DataError(
-                    f"Frame {i} of the {self.name} has no column {missing[0]!r}, which the first one has."
-                )
-            yield to_pandas(frame, columns)
-
-
-@dataclass(frozen=True)
-class DaskSource:
-    """A Dask DataFrame; sums are made where its partitions are."""
-
-    frame: Any
-
-    @property
-    def description(self) -> str:
-        return f"Dask DataFrame ({self.frame.npartitions} partitions)"
-
-    @property
-    def columns(self) -> list[str]:
-        return [str(name) for name in self.frame.columns]
-
-    def pieces(self) -> list["DaskPiece"]:
-        """One for each partition."""
-        return [DaskPiece(self.frame, i) for i in range(self.frame.npartitions)]
-
-    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Rows of the first partitions that have any."""
-        return self.frame[list(columns)].head(n, npartitions=-1)  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class DaskPiece:
-    """One partition."""
-
-    frame: Any
-    number: int
-    identity: str = ""
-    size: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"partition {self.number}"
-
-    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """The partition."""
-        yield self.frame[list(columns)].get_partition(self.number).compute()
-
-
-_connections: dict[int, Any] = {}
-
-
-def _connection() -> Any:
-    """A connection of this process."""
-    own = os.getpid()
-    if own not in _connections:
-        _connections[own] = duckdb_module().connect()
-    return _connections[own].cursor()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _file(path: str) -> str:
-    return f"read_parquet({_text(path)})"
-
-
 def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> ParquetSource:
     """Parquet files as the data of a model, which are read when it is made, in pieces.
 
@@ -437,7 +247,7 @@ def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]
     duckdb_module()
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     files: list[str] = []
-    for one in map(os.fspath, given):
+    for one in [os.fspath(path) for path in given]:
         if os.path.isdir(one):
             found = sorted(str(path) for path in Path(one).rglob("*.parquet"))
         else:
@@ -551,7 +361,7 @@ def spooled(frames: Iterable[Any]) -> SpooledSource:
         path = str(Path(spool.folder.name) / f"{i:06}.parquet")
         try:
             connection.register("frame", table)
-            connection.execute(f"COPY frame TO {_text(path)} (FORMAT parquet)")
+            connection.execute(f"COPY frame TO {sql_text(path)} (FORMAT parquet)")
         except (duckdb.Error, OSError) as error:
             raise DataError(
                 f"The frames couldn't be written to {spool.folder.name}: {error}. Set TMPDIR to a folder "

@@ -21,7 +21,7 @@ from bimixed.moments import Moments
 from bimixed.streaming.cells import CellSums
 from bimixed.streaming.counting import Counts
 from bimixed.streaming.encoder import RowEncoder
-from bimixed.streaming.sources import is_complete, quoted
+from bimixed.streaming.reading import is_complete, quoted
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE")
 LABELS = (*NUMERIC, "VARCHAR", "BOOLEAN", "DATE", "UBIGINT")
@@ -91,22 +91,23 @@ class CellQuery:
         counts = self._survey(piece)
         if counts.complete == 0:
             return None, counts
-        means = {name: total / counts.complete for name, total in counts.sums.items()}
-        shifts = [self._shift(product, means) for product in self.products]
-        cells = piece.query(self._sql(piece, shifts, bool(counts.missing))).df()
-        moments = CellSums(self.encoder, self.products, self.places, shifts, self._renamed(cells)).moments()
+        cells = piece.query(self._sql(piece, bool(counts.missing))).df()
+        own = CellSums(self.encoder, self.products, self.places, self.shifts, self._renamed(cells))
+        moments = own.moments()
+        sums = {name: total for name, total in own.column_sums().items() if name in counts.lows}
         weights, offset = self.encoder.weights_column, self.encoder.offset_column
         return moments, replace(
             counts,
-            weights=0.0 if weights is None else counts.sums[weights],
-            offset=0.0 if offset is None else counts.sums[offset],
+            sums=sums,
+            weights=0.0 if weights is None else float(moments.AA[0, 0]),
+            offset=0.0 if offset is None else sums[offset],
         )
 
-    def _shift(self, product: Product, means: Mapping[str, float]) -> float:
-        """A short number near the mean of a product."""
-        if not product:
-            return 0.0
-        return float(f"{np.prod([means[name] for name in product]):.3g}")
+    @property
+    def shifts(self) -> list[float]:
+        """A number near the mean of each product: the product of the means of the first rows."""
+        means = self.encoder.means
+        return [float(np.prod([means[name] for name in p])) if p else 0.0 for p in self.products]
 
     @cached_property
     def _numeric(self) -> list[str]:
@@ -116,29 +117,33 @@ class CellQuery:
         return list(dict.fromkeys(found))
 
     def _survey(self, piece: Any) -> Counts:
-        """Missing values, and sums and limits of numeric columns."""
+        """Missing values, and limits of numeric columns."""
         columns = self.encoder.columns
-        first = ["count(*)", *(f"count_if({self._is_missing(name)})" for name in columns)]
-        limits = [f"{f}({quoted(name)})" for name in self._numeric for f in ("fsum", "min", "max")]
+        first = ["count(*)", *(f"count({quoted(name)})" for name in columns)]
+        limits = [f"{f}({quoted(name)})" for name in self._numeric for f in ("min", "max")]
         found = piece.query(f"SELECT {', '.join(first + limits)} FROM {piece.clause}").fetchall()[0]
-        rows, missing = int(found[0]), dict(zip(columns, found[1 : len(first)], strict=True))
-        missing = {name: int(count) for name, count in missing.items() if count}
-        own, complete = found[len(first) :], rows
-        if missing:
+        rows, own = int(found[0]), found[len(first) :]
+        complete = rows
+        missing = {name: rows - known for name, known in zip(columns, found[1 : len(first)], strict=True)}
+        if any(missing.values()) or any(
+            isinstance(v, float) and np.isnan(v) for v in own
+        ):  # NaN is the largest
+            told = [f"count_if({self._is_missing(name)})" for name in columns]
+            counts = piece.query(f"SELECT {', '.join(told)} FROM {piece.clause}").fetchall()[0]
+            missing = {name: int(count) for name, count in zip(columns, counts, strict=True)}
             self._refuse_missing(missing, rows)
             where = is_complete(columns, self.schema)
             sql = f"SELECT {', '.join(['count(*)', *limits])} FROM {piece.clause} WHERE {where}"
             complete, *own = piece.query(sql).fetchall()[0]
-        values = {name: own[3 * i : 3 * i + 3] for i, name in enumerate(self._numeric)} if complete else {}
-        for name, (_, low, high) in values.items():
+        values = {name: own[2 * i : 2 * i + 2] for i, name in enumerate(self._numeric)} if complete else {}
+        for name, (low, high) in values.items():
             self._refuse_extremes(piece, name, low, high)
         return Counts(
             rows=rows,
             complete=int(complete),
-            missing=missing,
-            sums={name: float(total) for name, (total, _, _) in values.items()},
-            lows={name: float(low) for name, (_, low, _) in values.items()},
-            highs={name: float(high) for name, (_, _, high) in values.items()},
+            missing={name: count for name, count in missing.items() if count},
+            lows={name: float(low) for name, (low, _) in values.items()},
+            highs={name: float(high) for name, (_, high) in values.items()},
         )
 
     def _is_missing(self, name: str) -> str:
@@ -147,7 +152,7 @@ class CellQuery:
 
     def _refuse_missing(self, missing: Mapping[str, int], rows: int) -> None:
         if self.encoder.na_action == "raise":
-            told = ", ".join(f"{name} ({count} missing)" for name, count in missing.items())
+            told = ", ".join(f"{name} ({count} missing)" for name, count in missing.items() if count)
             raise DataError(
                 f"Missing values in {rows} rows: {told}. Fill or drop them; a specification with "
                 "na_action='drop' "
@@ -168,9 +173,9 @@ class CellQuery:
                 f"select those with {name} > 0."
             )
 
-    def _sql(self, piece: Any, shifts: list[float], has_missing: bool) -> str:
+    def _sql(self, piece: Any, has_missing: bool) -> str:
         centred = []
-        for product, shift in zip(self.products[1:], shifts[1:], strict=True):
+        for product, shift in zip(self.products[1:], self.shifts[1:], strict=True):
             factors = " * ".join(f"CAST({quoted(name)} AS DOUBLE)" for name in product)
             centred.append(f"({factors} - ({shift!r}))" if shift else f"({factors})")
         entries = centred + [f"{one} * {other}" for i, one in enumerate(centred) for other in centred[i:]]

@@ -14,6 +14,7 @@ from bimixed.design.matrices import EncodedPart
 from bimixed.exceptions import DataError
 
 SCALING = ("scale", "center", "standardize")
+SPLINES = ("bs", "cr", "cc", "cs")
 
 
 def states_of(parts: Mapping[str, EncodedPart]) -> dict[str, dict[str, Any]]:
@@ -45,31 +46,26 @@ def argument_of(text: str, place: str) -> str:
     DataError
         For every other transformation that looks at all rows.
     """
-    tree = ast.parse(text, mode="eval").body
-    name = tree.func.id if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) else ""
-    if name not in SCALING or not tree.args:  # type: ignore[attr-defined]
+    call = ast.parse(text, mode="eval").body
+    name = _called(call)
+    if not isinstance(call, ast.Call) or name not in SCALING or not call.args:
         advice = "write a power as I(x**2), on a covariate that you centre by a number, I((x - 5) / 2)"
-        if name in ("bs", "cr", "cc", "cs"):
-            advice = (
-                f"give its knots: {name}(x, knots=[...], lower_bound=..., upper_bound=...)"
-                if name == "bs"
-                else f"give its knots and bounds: {name}(x, knots=[...], lower_bound=..., upper_bound=...)"
-            )
+        if name in SPLINES:
+            advice = f"give its knots and bounds: {name}(x, knots=[...], lower_bound=..., upper_bound=...)"
         raise DataError(
             f"{text} ({place}) is made from all rows at once, which a source doesn't give: {advice}."
         )
-    argument = ast.unparse(tree.args[0])  # type: ignore[attr-defined]
-    inside = {
-        node.func.id
-        for node in ast.walk(tree.args[0])
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }  # type: ignore[attr-defined]
-    if inside & {*SCALING, "bs", "cr", "cc", "cs", "poly", "lag", "hashed"}:
+    if {_called(node) for node in ast.walk(call.args[0])} & {*SCALING, *SPLINES, "poly", "lag", "hashed"}:
         raise DataError(
             f"{text} ({place}) has a transformation of all rows inside another; write one of them with "
             "numbers."
         )
-    return argument
+    return ast.unparse(call.args[0])
+
+
+def _called(node: ast.AST) -> str:
+    """Name of the function that an expression calls; empty for others."""
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
 
 
 def settle(

@@ -1,0 +1,124 @@
+"""Queries of DuckDB on files and relations, and their errors."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bimixed.exceptions import DataError, UnavailableError
+
+ROWS = 1_000_000
+"""Rows of a chunk."""
+
+
+def duckdb_module() -> Any:
+    """DuckDB.
+
+    Raises
+    ------
+    UnavailableError
+        If it isn't installed.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise UnavailableError(
+            "Data that stay in files are read by DuckDB: python -m pip install 'bimixed[scale]' (or duckdb)."
+        ) from error
+    return duckdb
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def is_complete(columns: Sequence[str], schema: Mapping[str, str]) -> str:
+    """The condition that a row has every column."""
+    tests = [f"{quoted(name)} IS NOT NULL" for name in columns]
+    tests += [f"NOT isnan({quoted(name)})" for name in columns if schema.get(name) in ("DOUBLE", "FLOAT")]
+    return " AND ".join(tests)
+
+
+@dataclass(frozen=True)
+class QueryPiece:
+    """Rows of one FROM clause.
+
+    Attributes
+    ----------
+    source : DuckDBSource or ParquetSource
+    name, identity : str
+    size : int
+    clause : str
+        What stands after FROM.
+    """
+
+    source: Any
+    name: str
+    identity: str
+    size: int
+    clause: str
+
+    def query(self, sql: str) -> Any:
+        """Run a query.
+
+        Raises
+        ------
+        DataError
+            Naming the piece, where it can't be read.
+        """
+        return self.source.query(sql, self.name)
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The rows of these columns, a chunk at a time."""
+        chosen = ", ".join(map(quoted, columns))
+        _require_pyarrow()
+        result = self.query(f"SELECT {chosen} FROM {self.clause}")
+        try:
+            for batch in result.to_arrow_reader(ROWS):
+                yield batch.to_pandas()
+        except (duckdb_module().Error, OSError) as error:
+            raise unreadable(self.name, error) from error
+
+
+def _require_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise UnavailableError(
+            "This model's rows are read through pyarrow: python -m pip install 'bimixed[scale]' (or pyarrow)."
+        ) from error
+
+
+def unreadable(name: str, error: Exception) -> DataError:
+    """DuckDB's error as ours."""
+    text = re.sub(r"\s+", " ", str(error)).strip()
+    column = re.search(r'column "?([^"\s]+)"?', text)
+    where = f", column {column.group(1)!r}" if column else ""
+    return DataError(
+        f"{name}{where} can't be read: {text} Mend or replace it and run again: with checkpoint= the parts "
+        "that were "
+        "read before aren't read again."
+    )
+
+
+_connections: dict[int, Any] = {}
+
+
+def connection() -> Any:
+    """A connection of this process."""
+    own = os.getpid()
+    if own not in _connections:
+        _connections[own] = duckdb_module().connect()
+    return _connections[own].cursor()
+
+
+def sql_text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def parquet(path: str) -> str:
+    return f"read_parquet({sql_text(path)})"
