@@ -233,7 +233,7 @@ def test_inference_is_that_of_rows_in_memory(folder):
 
 
 def test_posteriors_of_sums_are_those_of_rows(folder):
-    """The same mode and the same random numbers; resampling turns rounding into other draws here and there."""
+    """The same mode and random numbers; resampling turns rounding into other draws here and there."""
     formula = "y ~ x + (1 | g)"
     fit, reference = (
         bm.ModelSpec(formula, data).fit("importance", draws=500, random_seed=1, progress=False)

@@ -165,8 +165,6 @@ def _both_fixed_and_random(design: Design, factor: RandomFactor) -> Iterator[str
         )
 
 
-
-
 def in_span(design: Design, factor: RandomFactor) -> list[int]:
     """Coefficients whose columns all lie in the span of X: the condition tr Z'Z = ‖Q'Z‖² of the REML fit."""
     rank = len(design.kept)

@@ -59,6 +59,8 @@ def structural_notes(design: Design, posterior: bool = False) -> list[str]:
     """Covariances that the rows don't show, or hardly; of a posterior the former."""
     if all(factor.n_coefficients == 1 for factor in design.factors):
         return []
+    if not design.has_rows:
+        return _notes_of_sums(design, posterior)
     own, notes = coordinates(design, None, {}), []
     for place, factor in enumerate(design.factors):
         if factor.n_coefficients == 1:
@@ -71,6 +73,14 @@ def structural_notes(design: Design, posterior: bool = False) -> list[str]:
         elif not posterior:
             notes += _constant_slopes(factor)
     return notes
+
+
+def _notes_of_sums(design: Design, posterior: bool) -> list[str]:
+    from bimixed.likelihood.setup import set_up
+
+    tell = prior_message if posterior else undetermined_message
+    found = set_up(design, False).undetermined
+    return [tell(design.factors[place], part) for place, part in found.items()]
 
 
 def _constant_slopes(factor: RandomFactor) -> list[str]:
