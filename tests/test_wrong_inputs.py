@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import bimixed as bm
-from bimixed.vocabulary import _FIT, _PREDICT, _REFIT, _SPECIFICATION
+from bimixed.vocabulary.asking import _PREDICT
+from bimixed.vocabulary.fitting import _FIT, _REFIT
+from bimixed.vocabulary.specifying import _SPECIFICATION
 
 DOCS = Path(__file__).parent.parent / "docs"
 sys.path.insert(0, str(DOCS / "tables"))

@@ -1,0 +1,29 @@
+"""Arguments and names of other packages, answered with the line that says the same here."""
+
+from bimixed.vocabulary.advice import refuse_unknown
+from bimixed.vocabulary.asking import refuse_foreign_compare, refuse_foreign_means, refuse_foreign_predict
+from bimixed.vocabulary.fitting import refuse_foreign_fit, refuse_foreign_refit
+from bimixed.vocabulary.names import MODULE_NAMES, RESULT_NAMES, result_hint, spec_hint
+from bimixed.vocabulary.specifying import (
+    refuse_foreign_arrays,
+    refuse_foreign_specification,
+    refuse_incomplete_simulation,
+    refuse_missing_groups,
+)
+
+__all__ = [
+    "MODULE_NAMES",
+    "RESULT_NAMES",
+    "refuse_foreign_arrays",
+    "refuse_foreign_compare",
+    "refuse_foreign_fit",
+    "refuse_foreign_means",
+    "refuse_foreign_predict",
+    "refuse_foreign_refit",
+    "refuse_foreign_specification",
+    "refuse_incomplete_simulation",
+    "refuse_missing_groups",
+    "refuse_unknown",
+    "result_hint",
+    "spec_hint",
+]
