@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from bimixed.covariance import Array
 from bimixed.exceptions import DataError, FormulaError
 from bimixed.results.fixef_tests import DDF, NAMES, independent_rows, named_after
 from bimixed.results.student import f_tail
-from bimixed.results.summary import Summary
+from bimixed.results.summary import Summary, format_table
 from bimixed.results.tables import check_level, combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
 
@@ -54,8 +54,7 @@ class HypothesisTest:
 
     def __str__(self) -> str:
         title, joint = self._told()
-        rows = self.table.rename_axis(columns=None).round(4).to_string()
-        return "\n".join([title, *joint, "", rows])
+        return "\n".join([title, *joint, "", format_table(self.table)])
 
     __repr__ = __str__
 
@@ -151,7 +150,8 @@ def rows_of(names: Sequence[str], given: Any) -> tuple[Array, Array, list[str]]:
             )
         if given.columns.has_duplicates:
             raise DataError("The hypothesis has a column twice; give each coefficient one column.")
-        labels = [str(label) for label in given.index]
+        plain = isinstance(given.index, pd.RangeIndex)
+        labels = None if plain else [str(label) for label in given.index]
         given = given.reindex(columns=list(names), fill_value=0.0)
     try:
         L = np.atleast_2d(np.asarray(given, dtype=np.float64))
@@ -165,7 +165,24 @@ def rows_of(names: Sequence[str], given: Any) -> tuple[Array, Array, list[str]]:
             f"The hypothesis has shape {L.shape}; give rows of {len(names)} finite numbers, one for each of "
             f"{', '.join(names)}."
         )
-    return L, np.zeros(len(L)), labels or [f"row {i + 1}" for i in range(len(L))]
+    return L, np.zeros(len(L)), labels or [_equation(names, row) for row in L]
+
+
+def _equation(names: Sequence[str], row: Array) -> str:
+    """Row of a matrix as text: 'c - 2*x = 0'.
+
+    Examples
+    --------
+    >>> _equation(["Intercept", "x", "c"], np.array([0.0, -2.0, 1.0]))
+    '-2*x + c = 0'
+    """
+    text = ""
+    for name, weight in zip(names, row, strict=True):
+        if weight == 0.0:
+            continue
+        sign = ("-" if weight < 0.0 else "") if not text else (" - " if weight < 0.0 else " + ")
+        text += sign + (name if abs(weight) == 1.0 else f"{abs(weight):g}*{name}")
+    return f"{text or '0'} = 0"
 
 
 class _Reader:
@@ -179,15 +196,7 @@ class _Reader:
     def hypotheses(self) -> list[tuple[Array, float, str]]:
         found = []
         while True:
-            self._space()
-            start = self.at
-            value = self._sum()
-            if self._take("==") or self._take("="):
-                value = value - self._sum()
-            label = self.text[start : self.at].strip()
-            if not value[:-1].any():
-                raise self._error(f"{label!r} has no coefficient in it", start, len(label))
-            found.append((value[:-1], float(-value[-1]), label))
+            found += self._bracketed() if self._brackets_equation() else self._chain()
             self._space()
             if self.at == len(self.text):
                 return found
@@ -196,6 +205,51 @@ class _Reader:
             self._space()
             if self.at == len(self.text):
                 return found
+
+    def _chain(self) -> list[tuple[Array, float, str]]:
+        """'a = b = 0' says a = b and b = 0."""
+        self._space()
+        start = self.at
+        sides = [self._side()]
+        while self._take("==") or self._take("="):
+            sides.append(self._side())
+        whole = self.text[start : self.at].strip()
+        if len(sides) == 1:
+            (value, _), label = sides[0], whole
+            return [self._row(value, label, start)]
+        return [
+            self._row(left - right, whole if len(sides) == 2 else f"{one} = {other}", start)
+            for (left, one), (right, other) in pairwise(sides)
+        ]
+
+    def _side(self) -> tuple[Array, str]:
+        self._space()
+        start = self.at
+        value = self._sum()
+        return value, self.text[start : self.at].strip()
+
+    def _row(self, value: Array, label: str, start: int) -> tuple[Array, float, str]:
+        if not value[:-1].any():
+            raise self._error(f"{label!r} has no coefficient in it", start, len(label))
+        return value[:-1], float(0.0 - value[-1]), label
+
+    def _brackets_equation(self) -> bool:
+        """Whether a bracket opens here around a whole hypothesis, as in '(a = 0), (b = 1)'."""
+        start = self.at
+        inside = self._take("(") and (self._brackets_equation() or self._sum_before_equals())
+        self.at = start
+        return inside
+
+    def _sum_before_equals(self) -> bool:
+        self._sum()
+        return self._take("=")
+
+    def _bracketed(self) -> list[tuple[Array, float, str]]:
+        self._take("(")
+        found = self._bracketed() if self._brackets_equation() else self._chain()
+        if not self._take(")"):
+            raise self._error("A bracket isn't closed", self.at)
+        return found
 
     def _sum(self) -> Array:
         value = self._product()
@@ -258,9 +312,22 @@ class _Reader:
         word = WORD.match(self.text, self.at)
         if word is None:
             raise self._error("A coefficient or a number is missing", self.at)
-        close = difflib.get_close_matches(word.group(), self.names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names)}."
-        raise self._error(f"{word.group()!r} is no coefficient; {hint}", self.at, len(word.group()))
+        raise self._error(
+            f"{word.group()!r} is no coefficient; {self._meant(word.group())}", self.at, len(word.group())
+        )
+
+    def _meant(self, word: str) -> str:
+        known = f"there are {', '.join(self.names)}."
+        own = [name for name in self.names if name.startswith(f"{word}[")]
+        if own:
+            return (
+                f"it is a term, with the coefficients {', '.join(own)}. fit.anova() tests terms as a whole "
+                f"(here {' = '.join(own)} = 0 says the same of these coefficients)."
+            )
+        if word.startswith(("sd_", "var_", "corr_")):
+            return f"{known} A variance is tested by bm.rlrt(fit, 'group[coefficient]')."
+        close = difflib.get_close_matches(word, self.names, n=1)
+        return f"did you mean {close[0]!r}?" if close else known
 
     def _ends(self, end: int, quoted: bool) -> bool:
         """Whether a name ends there: not in the middle of a longer word."""

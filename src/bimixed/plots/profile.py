@@ -53,7 +53,7 @@ def profile(
         what = f"{missing[0]!r} has no profile here" if missing else "There is no profile to draw"
         raise DataError(f"{what}; profiles: {', '.join(profile.curves) or 'none'}.")
     for level in levels:
-        check_level(level)
+        check_level(level, least=0.0)
     names = names[:MANY]
     wide = min(WIDE, len(names))
     tall = -(-len(names) // wide)

@@ -58,7 +58,7 @@ def profile_pairs(
     if len(names) < 2:
         raise DataError(f"Pairs need two parameters at least; profiles: {listed(profile.curves) or 'none'}.")
     for level in levels:
-        check_level(level)
+        check_level(level, least=0.0)
         if level > REACH:
             raise DataError(f"level is {level}; profiles reach joint regions of {REACH} at most.")
     left_out = len(names) - LARGEST

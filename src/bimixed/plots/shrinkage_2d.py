@@ -58,7 +58,7 @@ def shrinkage_2d(
     factor = factor_of(results, group, "shrinkage_2d")
     pair = _pair(factor, coefficients)
     for level in levels:
-        check_level(level)
+        check_level(level, least=0.0)
     ax = new_axes(ax, figsize=(7, 5.5))
     own = own_estimates(first, factor)[:, [factor.names.index(name) for name in pair]].T
     pooled = np.array([effects(results, factor, name)[0] for name in pair])

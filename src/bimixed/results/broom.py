@@ -32,7 +32,7 @@ def tidy(
     if unknown or not wanted:
         given = f"{unknown[0]!r}" if unknown else "empty"
         raise DataError(f"effects is {given}; choose {', '.join(map(repr, EFFECTS))}, or a list of them.")
-    check_level(conf_level)
+    check_level(conf_level, "conf_level")
     limits = None
     if conf_int and {"fixed", "ran_pars"} & set(wanted):
         limits = fit.conf_int(conf_level, conf_method, **how).set_axis(["conf_low", "conf_high"], axis=1)

@@ -11,6 +11,9 @@ from bimixed.results.records import Estimates
 from bimixed.results.student import t_quantile, two_sided_t
 from bimixed.results.uncertainty import Draws, Uncertainty
 
+LEAST_LEVEL = 0.5
+"""Of intervals: what is lower is taken for an alpha."""
+
 
 def fixef_table(design: Design, estimates: Estimates) -> pd.DataFrame:
     return pd.DataFrame(
@@ -108,10 +111,21 @@ def interval_table(
     )
 
 
-def check_level(level: float) -> None:
+def check_level(level: float, name: str = "level", least: float = LEAST_LEVEL) -> None:
+    """Refuse what is no probability of an interval; small ones are an alpha.
+
+    Raises
+    ------
+    DataError
+    """
     if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
         hint = " Write other arguments by name: method='profile', say." if isinstance(level, str) else ""
-        raise DataError(f"level is {level!r}; it is a probability such as 0.95.{hint}")
+        raise DataError(f"{name} is {level!r}; it is a probability such as 0.95.{hint}")
+    if level < least:
+        raise DataError(
+            f"{name}={level:g} is an interval of {100 * level:g} %; for alpha={level:g} write "
+            f"{name}={1 - level:g}. Levels below {least:g} aren't taken."
+        )
 
 
 def variance_table(uncertainty: Uncertainty) -> pd.DataFrame:
