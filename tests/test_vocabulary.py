@@ -1,5 +1,7 @@
 """What users of statsmodels write, and what they get."""
 
+import inspect
+import pydoc
 import re
 
 import numpy as np
@@ -7,6 +9,7 @@ import pandas as pd
 import pytest
 
 import bimixed as bm
+from bimixed.vocabulary import RESULT_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_rows_of_a_matrix_are_called_by_what_they_say(growth):
     found = growth.test(L)
     assert found.hypotheses == ("c = 0", "Intercept - 2*Sex[T.Male] + 0.5*c:Sex[T.Male] = 0")
     again = growth.test(list(found.hypotheses))
-    assert again.F == pytest.approx(found.F, rel=1e-10)
+    assert pytest.approx(found.F, rel=1e-10) == again.F
     assert growth.test(pd.DataFrame({"c": [-1.0]})).hypotheses == ("-c = 0",)
     assert growth.test(pd.DataFrame({"c": [1.0]}, index=["slope"])).hypotheses == ("slope",)
 
@@ -78,10 +81,12 @@ def test_brackets_and_chains_as_patsy_reads_them(fit, text, same, labels):
     """patsy 1.0's linear_constraint: 'a = b = 0' is a = b and b = 0."""
     found = fit.test(text)
     assert found.hypotheses == labels
-    assert found.F == pytest.approx(fit.test(same).F, rel=1e-9)
+    assert pytest.approx(fit.test(same).F, rel=1e-9) == found.F
 
 
-@pytest.mark.parametrize("text", ["(Days = 0", "(Days = 0) + 1", "((Days = 0), Days = 1", "Days = = 0", "0 = 0"])
+@pytest.mark.parametrize(
+    "text", ["(Days = 0", "(Days = 0) + 1", "((Days = 0), Days = 1", "Days = = 0", "0 = 0"]
+)
 def test_what_cant_be_read_is_still_underlined(fit, text):
     with pytest.raises(bm.FormulaError, match=r"\^"):
         fit.test(text)
@@ -99,3 +104,139 @@ def test_a_factor_is_no_coefficient(growth):
         growth.test("Sex = 0")
     with pytest.raises(bm.FormulaError, match=r"bm\.rlrt\("):
         growth.test("sd_Subject[c] = 0")
+
+
+# --- names -------------------------------------------------------------------------------------
+
+NEEDS_DRAWS = {"posterior"}
+
+
+def _as_here(code, path):
+    """A hint with the names of the sleep study."""
+    for given, own in (("(group", "('Subject'"), ("'g'", "'Subject'"), ("sd_g[", "sd_Subject[")):
+        code = code.replace(given, own)
+    return code.replace("new_data", "sleep").replace("(path)", f"({str(path)!r})").replace("n=1000", "n=2")
+
+
+@pytest.mark.parametrize("name", sorted(set(RESULT_NAMES)))
+def test_names_of_results_lead_to_ours(fit, sleep, name, tmp_path):
+    with pytest.raises(AttributeError, match=re.escape(f"write fit.{RESULT_NAMES[name]}")):
+        getattr(fit, name)
+    if RESULT_NAMES[name] not in NEEDS_DRAWS:
+        found = eval(_as_here(f"fit.{RESULT_NAMES[name]}", tmp_path / "x.csv"), {"fit": fit, "sleep": sleep})
+        assert found is not None or (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("profile_re", "bm.profile(fit, 'sd_g[Intercept]')"),
+        ("k_fe", "len(fit.fixef)"),
+        ("k_vc", "len(fit.varcorr) - 1"),
+        ("reml", "fit.method == 'reml'"),
+        ("cov_re_unscaled", "fit.random_cov['g'] / fit.sigma ** 2"),
+        ("resid_pearson", "fit.resid / fit.sigma"),
+        ("use_t", "fit.coef_table().attrs['ddf']"),
+    ],
+)
+def test_sentences_about_results_hold_code_that_runs(fit, name, code):
+    with pytest.raises(AttributeError, match=re.escape(code)):
+        getattr(fit, name)
+    assert eval(_as_here(code, ""), {"fit": fit, "bm": bm}) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("exog", lambda spec: spec.design.X),
+        ("endog", lambda spec: spec.design.y),
+        ("exog_names", lambda spec: ("Intercept", "Days")),
+        ("n_groups", lambda spec: {"Subject": 18}),
+        ("group_labels", lambda spec: spec.design.factors[0].levels),
+        ("k_fe", lambda spec: 2),
+        ("data", lambda spec: bm.load_dataset("sleepstudy")),
+    ],
+)
+def test_names_of_models_lead_to_ours(fit, name, same):
+    spec = fit.spec
+    with pytest.raises(AttributeError, match="write ") as caught:
+        getattr(spec, name)
+    code = str(caught.value).split("write ")[1].removesuffix(".")
+    found = eval(_as_here(code, ""), {"spec": spec})
+    assert np.array_equal(found, same(spec)) or found == same(spec)
+
+
+@pytest.mark.parametrize("name", ["loglike", "score", "fit_regularized"])
+def test_what_models_dont_do_is_said(fit, name):
+    with pytest.raises(AttributeError, match=f"'{name}'; "):
+        getattr(fit.spec, name)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "words"),
+    [
+        (bm.MixedModelResult.summary, "tables", "fit.coef_table() and fit.varcorr"),
+        (bm.MixedModelResult.summary, "as_latex", "bm.table(fit).to_latex()"),
+        (bm.MixedModelResult.summary, "as_html", "fit.to_html(path)"),
+        (bm.MixedModelResult.summary, "as_text", "str(fit.summary())"),
+        (lambda fit: fit.test("Days = 0"), "pvalue", "test.p_value"),
+        (bm.table, "to_csv", ".table.to_csv(path)"),
+        (lambda fit: bm.bootstrap(fit, 3, random_seed=1, progress=False), "draws", "boot.replicates"),
+    ],
+)
+def test_names_of_other_objects_are_answered(fit, make, name, words):
+    with pytest.raises(AttributeError, match=re.escape(words)):
+        getattr(make(fit), name)
+    assert not hasattr(make(fit), "_ipython_display_")
+
+
+def test_the_p_value_of_one_comparison(sleep, fit):
+    one = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    none = bm.ModelSpec("Reaction ~ 1 + (1 | Subject)", sleep).fit()
+    found = bm.lrtest(one, fit)
+    assert found.p_value == found.table["p_value"].iloc[1]
+    with pytest.raises(bm.UnavailableError, match=r"table\['p_value'\]"):
+        bm.lrtest(none, one, fit).p_value
+    with pytest.raises(AttributeError, match=r"write test\.p_value"):
+        found.pvalue
+
+
+# --- arguments ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda fit: fit.test("Days = 0", use_f=False), "test has no use_f=. Write ddf='normal'"),
+        (lambda fit: fit.anova(typ=2), "anova has no typ=. Write type=1, 2 or 3"),
+        (lambda fit: fit.anova(test="Chisq"), "fit.anova('normal') is the χ²"),
+        (lambda fit: fit.coef_table(alpha=0.05), "Write level=0.95 for alpha=0.05."),
+        (lambda fit: fit.summary(alpha=0.05), "fit.coef_table('normal', level=0.9)"),
+        (lambda fit: fit.summary(ddf="normal"), "fit.coef_table('normal', level=0.9)"),
+        (lambda fit: fit.summary("normal"), "summary takes no arguments"),
+        (lambda fit: fit.anova("normal", 3, 1), "takes ddf, type in this order"),
+        (lambda fit: bm.profile(fit, vtype="re"), "bm.profile(fit, 'sd_g[Intercept]')"),
+        (lambda fit: bm.bootstrap(fit, B=20), "bootstrap has no B=. Write n="),
+        (lambda fit: bm.table(fit, stars=True), "uncertainty='interval'"),
+        (lambda fit: fit.vcov_robust(clustr="Subject"), "Did you mean cluster=?"),
+        (lambda fit: bm.lrtest(fit, fit, methd="ml"), "Did you mean method=?"),
+        (lambda fit: bm.MixedRegressor(groups="g", reml=False), "method='ml' for reml=False"),
+        (lambda fit: bm.MixedRegressor(groups="g", re_formula="~x"), "slopes=['x']"),
+        (lambda fit: bm.MixedRegressor(groups="g").fit([[1]], [1], groups=[1]), "Groups are a column of X"),
+        (lambda fit: fit.spec.fit(cov_type="cluster"), "fit.vcov_robust()"),
+        (lambda fit: fit.spec.fit(weights=[1]), "ModelSpec(formula, data, weights=...).fit()"),
+        (lambda fit: fit.spec.fit(free=1), "(x || g)"),
+    ],
+)
+def test_arguments_of_methods_are_answered(fit, call, words):
+    with pytest.raises(bm.ArgumentError, match=re.escape(words)) as caught:
+        call(fit)
+    assert "{" not in str(caught.value)
+
+
+def test_help_shows_what_functions_take(fit):
+    assert list(inspect.signature(fit.anova).parameters) == ["ddf", "type"]
+    assert list(inspect.signature(bm.MixedRegressor).parameters)[:2] == ["groups", "slopes"]
+    text = pydoc.render_doc(bm.profile)
+    assert "parameters: " in text
+    assert "P.args" not in text

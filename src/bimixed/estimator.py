@@ -1,6 +1,7 @@
 """A mixed model as a scikit-learn estimator; the only module that imports scikit-learn."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from bimixed.exceptions import DataError, UnavailableError
 from bimixed.priors import Prior
 from bimixed.results import MixedModelResult
 from bimixed.spec import ModelSpec
+from bimixed.vocabulary import explains_arguments
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -88,6 +90,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
 
     result_: MixedModelResult | None
 
+    @partial(explains_arguments, name="MixedRegressor")
     def __init__(
         self,
         groups: Groups = None,
@@ -109,6 +112,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         self.fit_options = fit_options
         self.random_state = random_state
 
+    @partial(explains_arguments, name="MixedRegressor.fit")
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 

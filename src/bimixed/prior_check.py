@@ -30,6 +30,7 @@ from bimixed.results import MixedModelResult
 from bimixed.results.summary import Summary
 from bimixed.results.uncertainty import Draws
 from bimixed.shortening import lines_in_part
+from bimixed.vocabulary import explains_arguments
 
 CONFLICT, DOMINATES, INFORMS, FINE = (
     "prior and data conflict",
@@ -90,6 +91,7 @@ class PriorCheck:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def prior_check(fit: Any, *, draws: int = 2000) -> PriorCheck:
     """Check the priors of a posterior against its data.
 

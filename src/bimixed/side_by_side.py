@@ -13,6 +13,7 @@ from bimixed.exceptions import ArgumentError, DataError
 from bimixed.results import MixedModelResult
 from bimixed.results.markup import Block, latex, latex_float, markdown, markdown_text
 from bimixed.results.tables import check_level
+from bimixed.vocabulary import Hinting, explains_arguments
 
 Shown = Literal["std_error", "interval", "none"]
 _METHODS = {"reml": "REML", "ml": "ML", "nuts": "NUTS", "importance": "Importance sampling"}
@@ -24,7 +25,7 @@ _Entry = tuple[str, str]
 
 
 @dataclass(frozen=True, repr=False)
-class ResultTable:
+class ResultTable(Hinting):
     """Results side by side; ``print`` shows Markdown, notebooks HTML.
 
     Attributes
@@ -86,6 +87,7 @@ class ResultTable:
         )
 
 
+@explains_arguments
 def table(
     *results: MixedModelResult,
     names: Sequence[str] | None = None,

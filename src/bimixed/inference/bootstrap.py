@@ -27,6 +27,7 @@ from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary
 from bimixed.results.tables import check_level
 from bimixed.shortening import listed, short_formula
+from bimixed.vocabulary import Hinting, explains_arguments, explains_methods
 
 KINDS = ("parametric", "residual", "case")
 INTERVALS = ("percentile", "basic", "studentized")
@@ -34,8 +35,9 @@ PIECE, SMALL_PIECE = 50, 4
 """Replicates done at a time, where they are fitted together and where one by one."""
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False, eq=False)
-class Bootstrap:
+class Bootstrap(Hinting):
     """Replicates of estimates, or of a statistic.
 
     Attributes
@@ -217,6 +219,7 @@ class Bootstrap:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def bootstrap(
     fit: MixedModelResult,
     n: int = 1000,

@@ -15,6 +15,7 @@ from bimixed.likelihood.fit import fit_likelihood
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import Summary
 from bimixed.shortening import short_formula
+from bimixed.vocabulary import explains_arguments
 
 NONE = "<none>"
 LOWER = 1e-6
@@ -53,6 +54,7 @@ class DropOne:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def drop1(fit: MixedModelResult) -> DropOne:
     """Test each fixed term by a likelihood-ratio test of the model without it.
 

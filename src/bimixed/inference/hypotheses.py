@@ -17,6 +17,7 @@ from bimixed.results.student import f_tail
 from bimixed.results.summary import Summary, format_table
 from bimixed.results.tables import check_level, combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
+from bimixed.vocabulary import Hinting
 
 if TYPE_CHECKING:
     from bimixed.results.inferring import Inferring
@@ -28,7 +29,7 @@ WORD = re.compile(r"[^\s+\-*/()=,]+")
 
 
 @dataclass(frozen=True)
-class HypothesisTest:
+class HypothesisTest(Hinting):
     """A test of linear hypotheses about the fixed effects.
 
     Attributes

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bimixed.exceptions import DataError, FitError
+from bimixed.exceptions import DataError, FitError, UnavailableError
 from bimixed.inference.by_ml import by_ml, engine
 from bimixed.inference.chi_square import ChiSquare
 from bimixed.inference.drop_one import LOWER
@@ -16,10 +16,12 @@ from bimixed.inference.nesting import columns_outside, random_nesting
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary
 from bimixed.shortening import listed, short_formula
+from bimixed.vocabulary import Hinting, explains_arguments, explains_methods
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False, eq=False)
-class LikelihoodRatioTest:
+class LikelihoodRatioTest(Hinting):
     """Nested models, each tested against the one before it.
 
     Attributes
@@ -32,11 +34,28 @@ class LikelihoodRatioTest:
         "ml" or "reml": which likelihoods are compared.
     notes : tuple of str
         What was done, and what to know about the p-values.
+    p_value : float
+        Of two models.
     """
 
     table: pd.DataFrame
     method: str
     notes: tuple[str, ...]
+
+    @property
+    def p_value(self) -> float:
+        """Of the only comparison.
+
+        Raises
+        ------
+        UnavailableError
+            Where there are several.
+        """
+        if len(self.table) != 2:
+            raise UnavailableError(
+                f"{len(self.table)} models have a p-value for each comparison; write test.table['p_value']."
+            )
+        return float(self.table["p_value"].iloc[1])
 
     def summary(self) -> Summary:
         """The test as text (``print``) and as a table in notebooks."""
@@ -59,6 +78,7 @@ class LikelihoodRatioTest:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def lrtest(
     *fits: MixedModelResult,
     method: Literal["auto", "ml", "reml"] = "auto",

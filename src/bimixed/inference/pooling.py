@@ -20,6 +20,7 @@ from bimixed.results.student import two_sided_t
 from bimixed.results.summary import METHODS, Summary
 from bimixed.shortening import listed, short_formula
 from bimixed.spec import ModelSpec, spec_of_design
+from bimixed.vocabulary import explains_arguments
 
 COLUMNS = ("rmse", "estimate", "std_error", "statistic", "df", "p_value")
 
@@ -118,6 +119,7 @@ class Pooling:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def pooling(
     spec: ModelSpec,
     *,

@@ -17,6 +17,7 @@ from bimixed.results.normal import coverage, quantile
 from bimixed.results.summary import Summary, format_table
 from bimixed.results.tables import check_level
 from bimixed.shortening import short_formula
+from bimixed.vocabulary import explains_arguments, explains_methods
 
 REACH = 0.99
 """Level whose limits every profile goes beyond."""
@@ -26,6 +27,7 @@ LOWER = 1e-6
 """Deviances lower than the fit's by more than this are told."""
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False)
 class Profile:
     """Profiles of the likelihood, made by :func:`bimixed.profile`.
@@ -152,6 +154,7 @@ class Profile:
         return table, [*([how] if both else []), *self.notes]
 
 
+@explains_arguments
 def profile(
     fit: MixedModelResult,
     parameters: str | Iterable[str] | None = None,

@@ -23,6 +23,7 @@ from bimixed.marginal.progress import Progress
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import Summary
 from bimixed.shortening import listed
+from bimixed.vocabulary import explains_arguments
 
 TIE = 1e-7
 """Statistics below this are 0 but for rounding."""
@@ -102,6 +103,7 @@ class VarianceTest:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def rlrt(
     fit: MixedModelResult,
     term: str | None = None,

@@ -19,10 +19,12 @@ from bimixed.results.fixef_tests import NAMES
 from bimixed.results.inferring import Ddf
 from bimixed.results.summary import METHODS, Summary
 from bimixed.shortening import listed, short_formula
+from bimixed.vocabulary import explains_arguments
 
 COLUMNS = ("part", "eliminated", "statistic", "num_df", "den_df", "p_value", "reference")
 
 
+@explains_arguments
 def ranova(fit: MixedModelResult) -> DropOne:
     """Test each random effect by a likelihood-ratio test of the model without it.
 
@@ -107,6 +109,7 @@ class Elimination:
         return self.summary()._repr_html_()
 
 
+@explains_arguments
 def step(
     fit: MixedModelResult,
     *,

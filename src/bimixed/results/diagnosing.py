@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from bimixed.results.inferring import Inferring
+from bimixed.vocabulary import explains_methods
 
 if TYPE_CHECKING:
     from bimixed.inference.conditional_aic import ConditionalAic
     from bimixed.results.result import MixedModelResult
 
 
+@explains_methods
 class Diagnosing(Inferring):
     """Diagnostics of a result; part of :class:`MixedModelResult`."""
 

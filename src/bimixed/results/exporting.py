@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from bimixed.results import broom
+from bimixed.vocabulary import explains_methods
 
 if TYPE_CHECKING:
     from bimixed.results.result import MixedModelResult
 
 
+@explains_methods
 class Exporting:
     """How a result leaves the package; part of :class:`MixedModelResult`."""
 

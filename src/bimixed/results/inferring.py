@@ -10,7 +10,7 @@ from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.records import Likelihood
 from bimixed.results.refitting import Refitting
 from bimixed.results.uncertainty import NormalApproximation, Uncertainty
-from bimixed.vocabulary import refuse_unknown
+from bimixed.vocabulary import explains_methods, refuse_unknown
 
 if TYPE_CHECKING:
     from bimixed.inference.hypotheses import HypothesisTest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Ddf = Literal["satterthwaite", "kenward-roger", "residual", "normal"]
 
 
+@explains_methods
 class Inferring(Refitting):
     """What a result says about the parameters; part of :class:`MixedModelResult`."""
 

@@ -6,8 +6,10 @@ import pandas as pd
 
 from bimixed.results.diagnosing import Diagnosing
 from bimixed.results.rows import NewLevels
+from bimixed.vocabulary import explains_methods
 
 
+@explains_methods
 class Predicting(Diagnosing):
     """Random effects and predictions of a result; part of :class:`MixedModelResult`."""
 

@@ -30,9 +30,10 @@ from bimixed.results.rows import (
     without_undetermined,
 )
 from bimixed.results.uncertainty import Draws, Uncertainty
-from bimixed.vocabulary import refuse_foreign_predict, result_hint
+from bimixed.vocabulary import explains_methods, refuse_foreign_predict, result_hint
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False)
 class MixedModelResult(Exporting, Predicting):
     """A fitted linear mixed model, the same type for every method.

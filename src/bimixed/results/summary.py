@@ -10,6 +10,7 @@ import pandas as pd
 
 from bimixed.results.fixef_tests import NAMES
 from bimixed.shortening import MANY, listed, short_formula
+from bimixed.vocabulary import Hinting
 
 if TYPE_CHECKING:
     from bimixed.results.result import MixedModelResult
@@ -26,7 +27,7 @@ FIRST, LAST = 20, 10
 
 
 @dataclass(frozen=True, repr=False)
-class Summary:
+class Summary(Hinting):
     """Titled sections of a report.
 
     Attributes

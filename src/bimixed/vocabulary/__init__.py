@@ -3,7 +3,8 @@
 from bimixed.vocabulary.advice import refuse_unknown
 from bimixed.vocabulary.asking import refuse_foreign_compare, refuse_foreign_means, refuse_foreign_predict
 from bimixed.vocabulary.fitting import refuse_foreign_fit, refuse_foreign_refit
-from bimixed.vocabulary.names import MODULE_NAMES, RESULT_NAMES, result_hint, spec_hint
+from bimixed.vocabulary.methods import explains_arguments, explains_methods
+from bimixed.vocabulary.names import MODULE_NAMES, RESULT_NAMES, Hinting, result_hint, spec_hint
 from bimixed.vocabulary.specifying import (
     refuse_foreign_arrays,
     refuse_foreign_specification,
@@ -14,6 +15,9 @@ from bimixed.vocabulary.specifying import (
 __all__ = [
     "MODULE_NAMES",
     "RESULT_NAMES",
+    "Hinting",
+    "explains_arguments",
+    "explains_methods",
     "refuse_foreign_arrays",
     "refuse_foreign_compare",
     "refuse_foreign_fit",

@@ -8,11 +8,12 @@ from bimixed.exceptions import ArgumentError
 
 
 def advice(name: str, value: Any, translations: Mapping[str, str], known: tuple[str, ...], where: str) -> str:
+    """What to write in place of an argument, or which arguments there are."""
     if name in translations:
-        return f"{where} has no {name}=. {translations[name].format(value=value)}"
+        return f"{where} has no {name}=. {translations[name].format(name=name, value=value)}"
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]}=?" if close else ""
-    return f"{where} has no argument {name}=.{hint} It takes {', '.join(known)}."
+    return f"{where} has no argument {name}=.{hint} It takes {', '.join(known) or 'none: leave it out'}."
 
 
 def refuse_unknown(where: str, unknown: Iterable[str], known: tuple[str, ...]) -> None:

@@ -57,11 +57,18 @@ _FIT = {
         "Leave it out for a quiet fit: likelihood fits print nothing by default, and progress=True shows the "
         "search (for 'nuts' progress=False is quiet).",
     ),
-    "cov_type": "Leave it out: fit.vcov is the covariance of the fixed effects under the model; no other is "
-    "available in this version.",
+    **dict.fromkeys(
+        ("cov_type", "cov_kwds", "cov_struct"),
+        "Leave it out: fit.vcov is the covariance of the fixed effects under the model. Cluster-robust ones "
+        "are asked of the fit: fit.vcov_robust(), fit.coef_table_robust().",
+    ),
+    **dict.fromkeys(
+        ("weights", "offset"), "It belongs to the specification: ModelSpec(formula, data, {name}=...).fit()."
+    ),
+    "missing": "It belongs to the specification: ModelSpec(formula, data, na_action='drop'), the default.",
     "progressbar": "Write spec.fit('nuts', progress={value}).",
     "do_cg": "Leave it out.",
-    "free": "Structured covariances are written in the formula: '||' for uncorrelated coefficients.",
+    "free": "Structured covariances are written in the formula: (x || g) for uncorrelated coefficients.",
     "adapt_delta": "Write spec.fit('nuts', target_accept={value}).",
     "control": "For an optimiser write spec.fit('reml', optimizer='L-BFGS-B'), or leave it out: the default "
     "is Newton's method. For Stan's adapt_delta write spec.fit('nuts', target_accept=0.99).",
