@@ -1,6 +1,7 @@
 """What users of statsmodels write, and what they get."""
 
 import inspect
+import pickle
 import pydoc
 import re
 
@@ -240,3 +241,117 @@ def test_help_shows_what_functions_take(fit):
     text = pydoc.render_doc(bm.profile)
     assert "parameters: " in text
     assert "P.args" not in text
+
+
+def test_arrays_say_what_they_do_with_missing_values(sleep):
+    with pytest.raises(bm.ArgumentError, match="left out and counted"):
+        bm.ModelSpec.from_arrays(sleep["Reaction"], sleep[["Days"]], sleep["Subject"], missing="drop")
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "Nelder-Mead", ["lbfgs"], ["powell", "bfgs"]])
+def test_optimisers_as_methods_are_answered(fit, method):
+    with pytest.raises(bm.FitError, match=r"method= is the optimiser: leave it out.*optimizer='L-BFGS-B'"):
+        fit.spec.fit(method=method)
+
+
+@pytest.mark.parametrize("optimizer", ["powell", "bfgs", "lbfgs", "bobyqa"])
+def test_optimisers_that_arent_here_are_left_out(fit, optimizer):
+    with pytest.raises(bm.FitError, match="leave optimizer out"):
+        fit.spec.fit(optimizer=optimizer)
+
+
+# --- groups ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attribute", ["ranef", "ranef_sd", "random_cov", "random_corr"])
+def test_tables_by_group_name_their_groups(fit, attribute):
+    tables = getattr(fit, attribute)
+    assert isinstance(tables, dict)
+    assert list(tables) == ["Subject"]
+    assert tables.get("Group") is None
+    for error in (KeyError, bm.DataError):
+        with pytest.raises(error, match=r"^The model has no group 'Group'; write a key of these: 'Subject'"):
+            tables["Group"]
+    assert pickle.loads(pickle.dumps(tables))["Subject"].equals(tables["Subject"])
+
+
+def test_a_level_is_no_key(sleep):
+    numbers = sleep.assign(Subject=sleep["Subject"].astype(int))
+    fit = bm.ModelSpec("Reaction ~ Days + (1 | Subject)", numbers).fit()
+    with pytest.raises(KeyError, match=r"308 is a level of 'Subject'.*\['Subject'\]\.loc\[308\]"):
+        fit.ranef[308]
+
+
+def test_labels_beside_the_data_are_wanted_of_new_data(sleep):
+    labels = pd.factorize(sleep["Subject"])[0]
+    fit = bm.ModelSpec.from_groups("Reaction ~ Days", sleep, groups=labels).fit()
+    with pytest.raises(bm.DataError, match=r"No column 'groups'.*beside the data: add them to the new data"):
+        fit.predict(sleep.head(2))
+    assert len(fit.predict(sleep.head(2).assign(groups=labels[:2]))) == 2
+
+
+def test_missing_new_data_without_random_effects(fit):
+    with pytest.raises(bm.DataError, match=r"rows \[1\]") as caught:
+        fit.predict({"Days": [1, np.nan]}, random="none")
+    assert "random='none'" not in str(caught.value)
+    with pytest.raises(bm.DataError, match="random='none'"):
+        fit.predict({"Days": [1, 2], "Subject": ["308", None]})
+
+
+def test_wide_data_are_no_matter_of_crossed_levels(sleep):
+    with pytest.raises(bm.DataError, match="as many levels as there are rows") as caught:
+        bm.ModelSpec.from_groups("Reaction ~ Days", sleep, "Subject", vc_formula={"a": "0 + C(Days)"})
+    assert "melt" not in str(caught.value)
+
+
+def test_random_formulas_are_told_by_their_own_text(sleep):
+    with pytest.raises(bm.FormulaError, match=r"re_formula has col.*\n\n    Days\|Subject\n        \^"):
+        bm.ModelSpec.from_groups("Reaction ~ Days", sleep, "Subject", re_formula="Days|Subject")
+    with pytest.raises(bm.FormulaError, match=r"re_formula is a DataFrame; give a formula"):
+        bm.ModelSpec.from_groups("Reaction ~ Days", sleep, "Subject", re_formula=sleep[["Days"]])
+
+
+# --- tables and estimator ----------------------------------------------------------------------
+
+
+def test_tables_of_lists_and_dicts(fit):
+    assert str(bm.table([fit, fit], names=["a", "b"])) == str(bm.table(fit, fit, names=["a", "b"]))
+    assert str(bm.table({"a": fit, "b": fit})) == str(bm.table(fit, fit, names=["a", "b"]))
+    for nothing in ([], {}, [fit, 1], fit.spec):
+        with pytest.raises(bm.ArgumentError, match="a list of them, or a dict"):
+            bm.table(nothing)
+
+
+def test_latex_goes_to_a_file_by_hand(fit):
+    with pytest.raises(bm.ArgumentError, match=r"Path\('out/t\.tex'\)\.write_text"):
+        bm.table(fit).to_latex("out/t.tex")
+    assert r"\caption{A table}" in bm.table(fit).to_latex("A table")
+
+
+def test_no_adjustment_is_none(growth):
+    means = bm.emmeans(growth, "Sex", by="c", at={"c": [0]})
+    assert means.contrasts(adjust=None).equals(means.contrasts(adjust="none"))
+    assert means.contrasts(adjust=None).attrs["adjust"] == "none"
+    assert means.contrasts().attrs["adjust"] == "tukey"
+
+
+def test_variances_are_profiled_as_sds(fit):
+    with pytest.raises(bm.DataError, match=r"square the limits of 'sd_Subject\[Days\]'"):
+        bm.profile(fit, "var_Subject[Days]")
+    with pytest.raises(bm.DataError, match="square the limits of 'sigma'"):
+        bm.profile(fit, "var_residual")
+
+
+@pytest.mark.parametrize("formula", ["Days + (Days | Subject)", "~ Days + (Days | Subject)"])
+def test_the_estimator_takes_right_sides(sleep, fit, formula):
+    X, y = sleep[["Days", "Subject"]], sleep["Reaction"]
+    found = bm.MixedRegressor(formula=formula).fit(X, y)
+    np.testing.assert_allclose(found.coef_, fit.fixef["estimate"].iloc[1:], rtol=1e-8)
+
+
+def test_the_estimator_says_what_its_columns_are(sleep):
+    X, y = sleep[["Days", "Subject"]].assign(sex="m"), sleep["Reaction"]
+    with pytest.raises(bm.DataError, match=r"right side only, 'Days \+ \(1\|Subject\)'"):
+        bm.MixedRegressor(formula="Reaction ~ Days + (1|Subject)").fit(X, y)
+    with pytest.raises(bm.DataError, match=r"'sex' can't be read as numbers.*formula='sex \+ \(1 \| g\)'"):
+        bm.MixedRegressor(groups="Subject").fit(X, y)

@@ -17,6 +17,11 @@ from bimixed.priors import Priors
 from bimixed.results import MixedModelResult
 
 METHODS = ("reml", "ml", "nuts", "importance")
+FOREIGN_OPTIMIZERS = (
+    *("bfgs", "lbfgs", "lbfgsb", "cg", "ncg", "powell", "newton", "nm", "neldermead", "basinhopping"),
+    *("minimize", "bobyqa", "nloptwrap", "nlminb", "tnc", "slsqp", "trustconstr", "cobyla"),
+)
+"""Names of optimisers, which statsmodels' ``method`` and lme4's ``optimizer`` take, in small letters."""
 ONLY = {
     "optimizer": ("reml", "ml"),
     "start": ("reml", "ml"),
@@ -85,6 +90,11 @@ def _known_optimizer(given: object) -> str:
     if isinstance(given, str) and given in OPTIMIZERS:
         return given
     plain = {_letters(name): name for name in OPTIMIZERS}
+    if isinstance(given, str) and _letters(given) in FOREIGN_OPTIMIZERS:
+        raise FitError(
+            f"Unknown optimizer {given!r}: leave optimizer out (the default is Newton's method), or choose "
+            f"one of {', '.join(OPTIMIZERS)}."
+        )
     close = difflib.get_close_matches(_letters(str(given)), plain, n=1)
     hint = f". Did you mean {plain[close[0]]!r}? Choose" if close else "; choose"
     raise FitError(f"Unknown optimizer {given!r}{hint} one of {', '.join(OPTIMIZERS)}.")
@@ -146,6 +156,13 @@ def known_method(method: object) -> str:
     ------
     FitError
     """
+    names = method if isinstance(method, list | tuple) else [method]
+    foreign = [name for name in names if isinstance(name, str) and _letters(name) in FOREIGN_OPTIMIZERS]
+    if foreign:
+        raise FitError(
+            f"method is {method!r}; here it is one of {', '.join(METHODS)}. statsmodels' method= is the "
+            "optimiser: leave it out, or write spec.fit('reml', optimizer='L-BFGS-B')."
+        )
     if not isinstance(method, str):
         raise FitError(
             f"method is a {type(method).__name__}; it is one of {', '.join(METHODS)}. "

@@ -47,7 +47,8 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
         Predictors whose coefficient varies between the levels of the first group, correlated with its
         intercept.
     formula : str, optional
-        In place of both, for X with column names: the right side, ``"floor + (1 + floor | county)"``.
+        In place of both, for X with column names: the right side, ``"floor + (1 + floor | county)"``, with or
+        without a ``~`` before it.
     fit_intercept : bool
     method : {"reml", "ml", "nuts", "importance"}
         As in :meth:`ModelSpec.fit`.
@@ -145,7 +146,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
             return self._least_squares(table, y, weights)
         name = _free_name("y", table.columns)
         spec = ModelSpec(
-            f"`{name}` ~ {self.formula or self._right_side(table)}",
+            f"`{name}` ~ {self._right_side(table) if self.formula is None else _one_sided(self.formula)}",
             table.assign(**{name: y}),
             priors=self.priors,
             weights=weights,
@@ -192,6 +193,7 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
                 raise DataError("formula= needs X with column names; give a DataFrame.")
             return pd.DataFrame(X)
         if callable(self.groups) or self.groups is None:
+            _refuse_text(X, self._names())
             features = check_array(X, dtype=np.float64, ensure_min_samples=least, estimator=self)
             table = pd.DataFrame(features, columns=self._names())
             if self.groups is not None:
@@ -281,6 +283,7 @@ def _split(X: Any, places: Sequence[int], names: Sequence[str], least: int, owne
     labels = {names[j]: X.iloc[:, j].array if hasattr(X, "iloc") else np.asarray(X)[:, j] for j in places}
     others = [j for j in range(len(names)) if j not in places]
     rest = X.iloc[:, others] if hasattr(X, "iloc") else np.asarray(X)[:, others]
+    _refuse_text(rest, [names[j] for j in others])
     features = check_array(
         rest, dtype=np.float64, ensure_min_samples=least, ensure_min_features=0, estimator=owner
     )
@@ -289,6 +292,42 @@ def _split(X: Any, places: Sequence[int], names: Sequence[str], least: int, owne
     if missing:
         raise DataError(f"The groups {missing[0]!r} have missing labels; fill or drop these rows.")
     return table.assign(**labels)[list(names)]
+
+
+def _refuse_text(rest: Any, names: Sequence[str]) -> None:
+    """Predictors are numbers; say which one isn't.
+
+    Raises
+    ------
+    DataError
+    """
+    if not hasattr(rest, "iloc"):
+        return
+    for j, name in enumerate(names):
+        try:
+            np.asarray(rest.iloc[:, j], dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{name!r} can't be read as numbers ({error}); predictors are numbers. Write formula=, as in "
+                f"formula='{name} + (1 | g)', which makes factors of text and categories."
+            ) from error
+
+
+def _one_sided(formula: str) -> str:
+    """The right side, with or without a tilde before it.
+
+    Raises
+    ------
+    DataError
+        For a formula with a response.
+    """
+    left, tilde, right = formula.partition("~")
+    if tilde and left.strip():
+        raise DataError(
+            f"formula is {formula!r}; give the right side only, {right.strip()!r}: the response is the y of "
+            "fit(X, y)."
+        )
+    return right if tilde else formula
 
 
 def _free_name(name: str, taken: Any) -> str:

@@ -1,8 +1,9 @@
 """Results beside each other in one table for a paper: estimates, standard deviations, fit."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +51,17 @@ class ResultTable(Hinting):
         Parameters
         ----------
         caption, label : str, optional
+
+        Raises
+        ------
+        ArgumentError
+            For a caption that is the name of a file.
         """
+        if isinstance(caption, PathLike) or (isinstance(caption, str) and caption.endswith(".tex")):
+            raise ArgumentError(
+                f"to_latex returns text, and the first argument is the caption ({str(caption)!r}): write "
+                f"pathlib.Path({str(caption)!r}).write_text(table.to_latex())."
+            )
         return latex_float(latex(self._header, self._blocks), self.notes, caption, label)
 
     @property
@@ -89,7 +100,7 @@ class ResultTable(Hinting):
 
 @explains_arguments
 def table(
-    *results: MixedModelResult,
+    *results: Any,
     names: Sequence[str] | None = None,
     uncertainty: Shown = "std_error",
     level: float = 0.95,
@@ -100,7 +111,7 @@ def table(
     Parameters
     ----------
     *results : MixedModelResult
-        Of any methods, formulas and data.
+        Of any methods, formulas and data; or one list of them, or one dict whose keys are the names.
     names : sequence of str, optional
         Heads of the columns; default the methods, numbered where one comes twice.
     uncertainty : {"std_error", "interval", "none"}
@@ -115,7 +126,7 @@ def table(
     Returns
     -------
     ResultTable
-        With ``to_markdown()``, ``to_latex()`` and notebook HTML.
+        With ``to_markdown()``, ``to_latex()``, notebook HTML, and ``table``, a DataFrame of text.
 
     Raises
     ------
@@ -153,8 +164,7 @@ def table(
     In parentheses: standard errors.\\
     Reaction ~ Days + (Days \\| Subject).
     """
-    if not results or not all(isinstance(result, MixedModelResult) for result in results):
-        raise ArgumentError("table takes results of spec.fit(): bm.table(reml, nuts).")
+    results, names = _given(results, names)
     if uncertainty not in ("std_error", "interval", "none"):
         raise DataError(f"uncertainty is {uncertainty!r}; choose 'std_error', 'interval' or 'none'.")
     check_level(level)
@@ -174,6 +184,29 @@ def table(
     notes = [_told_uncertainty(results, uncertainty, level)]
     notes += told if len(formulas) > 1 else [f"{formulas[0]}."]
     return ResultTable(cells, tuple(note for note in notes if note))
+
+
+def _given(
+    results: Sequence[Any], names: Sequence[str] | None
+) -> tuple[tuple[MixedModelResult, ...], Sequence[str] | None]:
+    """Results one after the other, and their names where a dict has them.
+
+    Raises
+    ------
+    ArgumentError
+        For anything else than results.
+    """
+    if len(results) == 1 and isinstance(results[0], Mapping):
+        names = list(results[0]) if names is None else names
+        results = tuple(results[0].values())
+    elif len(results) == 1 and isinstance(results[0], list | tuple):
+        results = tuple(results[0])
+    if not results or not all(isinstance(result, MixedModelResult) for result in results):
+        raise ArgumentError(
+            "table takes results of spec.fit(): bm.table(reml, nuts), a list of them, or a dict "
+            "{'name': result}."
+        )
+    return tuple(results), names
 
 
 def _order(entry: _Entry) -> tuple[int, int]:

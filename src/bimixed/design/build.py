@@ -106,6 +106,7 @@ def build_design(
             offset_column=offset if isinstance(offset, str) else None,
             has_offset_array="offset" in arrays,
             table=frame.table,
+            labels=tuple(extra),
         ),
         weights_column=weights if isinstance(weights, str) else None,
     )

@@ -104,6 +104,8 @@ class FormulaEncoding:
         Whether the fit's offset was an array, which new data can't have.
     table : pandas.DataFrame
         The fitted rows.
+    labels : tuple of str
+        Of ``columns`` those that were given as labels beside the data.
     """
 
     parts: Mapping[str, EncodedPart]
@@ -114,6 +116,7 @@ class FormulaEncoding:
     offset_column: str | None
     has_offset_array: bool
     table: pd.DataFrame
+    labels: tuple[str, ...] = ()
 
     def encode(self, new_data: Any, keys: tuple[str, ...]) -> NewRows:
         """Encode new rows as the fitted ones were; of the random part only ``keys``.
@@ -131,10 +134,10 @@ class FormulaEncoding:
         for name in table.columns:
             if table[name].isna().any():
                 rows = table.index[table[name].isna()][:5].tolist()
+                population = " For a group whose label is unknown predict with random='none'."
                 raise DataError(
                     f"Column {name!r} of the new data ({wanted[name]}) is missing in rows {rows}. "
-                    "Fill or drop these rows; for a group whose label is unknown "
-                    "predict with random='none'."
+                    f"Fill or drop these rows.{population if wanted[name].startswith('group ') else ''}"
                 )
         if len(table) == 0:
             raise DataError("The new data have no rows; give at least one.")
@@ -186,7 +189,11 @@ class FormulaEncoding:
         wanted = matrices.required_columns(parts, known, self.context)
         for atom, key in groups.items():
             for column in expressions.columns_of_atom(atom, list(self.columns)):
-                wanted.setdefault(column, f"group {key}; not needed with random='none'")
+                given = ", whose labels were given beside the data: add them to the new data as a column"
+                wanted.setdefault(
+                    column,
+                    f"group {key}{given if column in self.labels else ''}; not needed with random='none'",
+                )
         if self.offset_column is not None:
             wanted.setdefault(self.offset_column, "offset")
         if self.weights_column in available:

@@ -32,6 +32,13 @@ def _takes_up_residuals(factor: RandomFactor) -> bool:
     return bool(np.abs(W @ W.mT - np.eye(K)).max() < 1e-8)
 
 
+def _wide(group: str) -> str:
+    return (
+        " If the data are wide (one row per subject, its measurements in several columns), make them long "
+        f"first: data.melt(id_vars=[{group!r}], var_name='time', value_name='y')."
+    )
+
+
 def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> None:
     """Refuse a variance that no data of this shape can give, and warn of a doubtful one.
 
@@ -65,9 +72,7 @@ def check_levels(factor: RandomFactor, n: int, weights: Array | None = None) -> 
         raise DataError(
             f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}): one row per "
             "level, so that its variance and the residual variance can't be told apart. Use a coarser "
-            "group, or remove the term. If the data are wide (one row per subject, its measurements in "
-            f"several columns), make them long first: data.melt(id_vars={factor.group.split(':')}, "
-            "var_name='time', value_name='y')."
+            f"group, or remove the term.{'' if ':' in factor.group else _wide(factor.group)}"
         )
     if equal_weights and _takes_up_residuals(factor):
         raise DataError(

@@ -7,6 +7,7 @@ from typing import Any
 from bimixed.exceptions import FormulaError
 from bimixed.formula.groups import format_group
 from bimixed.formula.parser import parse_formula
+from bimixed.formula.scanner import top_level
 from bimixed.formula.terms import Formula, RandomTerm
 
 
@@ -58,9 +59,15 @@ def _components(vc_formula: Any) -> dict[str, str]:
 
 def _one_sided(text: Any, place: str) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise FormulaError(f"{place} is {text!r}; give a formula such as '1 + x' or '0 + C(classroom)'.")
+        given = repr(text) if text is None or isinstance(text, str) else f"a {type(text).__name__}"
+        raise FormulaError(f"{place} is {given}; give a formula such as '1 + x' or '0 + C(classroom)'.")
+    bar = next((i for i, char in top_level(text) if char == "|"), None)
+    if bar is not None:
+        raise FormulaError.at(
+            text, bar, f"{place} has columns only, without a bar: groups= says what they vary between."
+        )
     stripped = text.strip().removeprefix("~").strip()
-    probe = parse_formula(f"y ~ {stripped}")  # bars and stray tildes get the parser's message
+    probe = parse_formula(f"y ~ {stripped}")  # stray tildes get the parser's message
     if probe.random or probe.offsets:
         raise FormulaError(f"{place} is '{text}'; it has columns only, without bars and offsets: '1 + x'.")
     return probe.fixed

@@ -19,7 +19,7 @@ from bimixed.results.tables import combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
 from bimixed.vocabulary import refuse_foreign_means
 
-Adjust = Literal["tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "none"]
+Adjust = Literal["auto", "tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "none"]
 CANCELLED = 1e-12
 """Share of a mean's coefficients below which what is left in a contrast is rounding."""
 
@@ -75,7 +75,7 @@ class MarginalMeans:
     def contrasts(
         self,
         method: str | Mapping[str, Coefficients] = "pairwise",
-        adjust: Adjust | None = None,
+        adjust: Adjust | None = "auto",
         *,
         reference: Any = None,
         interaction: bool = False,
@@ -91,11 +91,11 @@ class MarginalMeans:
             the levels, of whole numbers as in textbooks), or a mapping of names to coefficients: one for each
             mean in the order of the table, or by level (``{"High": 1, "Low": -1}`` or a Series, others 0;
             levels of several factors as ``"Male High"`` or ``("Male", "High")``).
-        adjust : str, optional
+        adjust : str or None
             Of p-values and limits for all contrasts of a group of ``by``: "tukey" (pairwise only),
             "dunnett" or "mvt" (by the multivariate t distribution), "holm" (limits are Bonferroni's),
-            "bonferroni", "sidak", "none". Default "tukey" for pairwise, "dunnett" for "trt.vs.ctrl", else
-            "none". Draws need none.
+            "bonferroni", "sidak", or "none", which None says too. Default "auto": "tukey" for pairwise,
+            "dunnett" for "trt.vs.ctrl", else "none". Draws need none.
         reference : level or tuple of levels, optional
             Of "trt.vs.ctrl", default the first.
         interaction : bool
@@ -118,7 +118,7 @@ class MarginalMeans:
         method = SAME.get(method, method) if isinstance(method, str) else method
         pairwise = method in ("pairwise", "revpairwise") and not interaction
         usual = "tukey" if pairwise else "dunnett" if method == "trt.vs.ctrl" and not interaction else "none"
-        adjust = adjust or usual  # type: ignore[assignment]
+        adjust = "none" if adjust is None else usual if adjust == "auto" else adjust  # type: ignore[assignment]
         assert adjust is not None
         check_adjust(adjust)
         if adjust == "tukey" and not pairwise:

@@ -275,7 +275,10 @@ def _asked(known: Sequence[str], parameters: str | Iterable[str] | None) -> list
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         what = f"{unknown[0]!r} is no parameter" if unknown else "No parameter is named"
-        raise DataError(f"{what} of this fit; its parameters are {', '.join(known)}.")
+        own = f"sd_{unknown[0].removeprefix('var_')}" if unknown else ""
+        own = "sigma" if own == "sd_residual" else own
+        squared = f" For {unknown[0]!r} square the limits of {own!r}." if own in known else ""
+        raise DataError(f"{what} of this fit; its parameters are {', '.join(known)}.{squared}")
     return list(dict.fromkeys(names))
 
 

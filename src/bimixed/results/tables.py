@@ -38,25 +38,50 @@ def varcorr_table(design: Design, estimates: Estimates) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "name", "variance", "sd"])
 
 
+class UnknownGroup(DataError, KeyError):
+    """A key that is no group; caught as KeyError too."""
+
+    __str__ = Exception.__str__
+
+
+class GroupTables(dict[str, pd.DataFrame]):
+    """A dict of tables by group, which tells its groups to those who look for another key."""
+
+    def __missing__(self, key: object) -> pd.DataFrame:
+        groups = ", ".join(map(repr, self)) or "none"
+        for group, table in self.items():
+            if table.index.name == group and key in table.index:
+                raise UnknownGroup(
+                    f"{key!r} is a level of {group!r}; the keys are groups. Write [{group!r}].loc[{key!r}]."
+                )
+        raise UnknownGroup(f"The model has no group {key!r}; write a key of these: {groups}.")
+
+
 def covariance_tables(design: Design, estimates: Estimates) -> dict[str, pd.DataFrame]:
-    return {
-        f.key: pd.DataFrame(estimates.random_cov[f.key].copy(), index=f.names, columns=f.names)
-        for f in design.factors
-    }
+    return GroupTables(
+        {
+            f.key: pd.DataFrame(estimates.random_cov[f.key].copy(), index=f.names, columns=f.names)
+            for f in design.factors
+        }
+    )
 
 
 def correlation_tables(design: Design, estimates: Estimates) -> dict[str, pd.DataFrame]:
-    return {
-        f.key: pd.DataFrame(estimates.random_corr[f.key].copy(), index=f.names, columns=f.names)
-        for f in design.factors
-    }
+    return GroupTables(
+        {
+            f.key: pd.DataFrame(estimates.random_corr[f.key].copy(), index=f.names, columns=f.names)
+            for f in design.factors
+        }
+    )
 
 
 def ranef_tables(design: Design, values: dict[str, Array]) -> dict[str, pd.DataFrame]:
-    return {
-        f.key: pd.DataFrame(values[f.key].copy(), index=f.levels.rename(f.key), columns=list(f.names))
-        for f in design.factors
-    }
+    return GroupTables(
+        {
+            f.key: pd.DataFrame(values[f.key].copy(), index=f.levels.rename(f.key), columns=list(f.names))
+            for f in design.factors
+        }
+    )
 
 
 def coefficient_table(

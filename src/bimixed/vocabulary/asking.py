@@ -56,7 +56,9 @@ _MEANS = {
     "infer": "Leave it out: the table always has limits and tests.",
 }
 _PREDICT = {
-    "exog": "Write fit.predict(new_data), with new_data a table of the formula's columns.",
+    "exog": "Write fit.predict(new_data, random='none')['estimate'] for the population, as statsmodels does, "
+    "or fit.predict(new_data)['estimate'] with the groups' effects; new_data has the formula's columns.",
+    "transform": "Leave it out: new_data are always a table of the formula's columns.",
     "data": "Write fit.predict(new_data).",
     "newdata": "Write fit.predict(new_data).",
     "re_form": "Write fit.predict(new_data, random='none') for the population (re.form = NA), "

@@ -83,7 +83,7 @@ def refuse_missing_groups(formula: Any, groups: Any, others: Mapping[str, Any]) 
 def refuse_foreign_arrays(unknown: Iterable[str]) -> None:
     """The same for arrays."""
     for name in unknown:
-        raise ArgumentError(advice(name, None, _SPECIFICATION, ARRAYS, "from_arrays"))
+        raise ArgumentError(advice(name, None, {**_SPECIFICATION, **_ARRAYS}, ARRAYS, "from_arrays"))
 
 
 def refuse_incomplete_simulation(fixef: Any, random_cov: Any, sigma: Any, unknown: Mapping[str, Any]) -> None:
@@ -153,4 +153,14 @@ _SPECIFICATION = {
     "contrasts": "Write contrasts in the formula: C(f, Sum), C(f, contr.treatment('level')).",
     "prior": "Write ModelSpec(formula, data, priors={{'x': bm.Prior('normal', mu=0, sigma=1)}}).",
     "method": "It is an argument of fit: ModelSpec(formula, data).fit(method='reml').",
+}
+_ARRAYS = {
+    **dict.fromkeys(
+        ("missing", "na_action", "dropna", "na_rm"),
+        "Leave it out: rows with a missing value are left out and counted, print(spec) says how many.",
+    ),
+    "formula": "Formulas go to ModelSpec(formula, data), or from_groups(formula, data, groups='g').",
+    "subset": "Select the rows of every array first.",
+    "re_formula": "Write exog_re=, the columns of the random coefficients.",
+    "vc_formula": "Write exog_vc={{'name': {{label: matrix}}}}.",
 }
