@@ -355,3 +355,16 @@ def test_the_estimator_says_what_its_columns_are(sleep):
         bm.MixedRegressor(formula="Reaction ~ Days + (1|Subject)").fit(X, y)
     with pytest.raises(bm.DataError, match=r"'sex' can't be read as numbers.*formula='sex \+ \(1 \| g\)'"):
         bm.MixedRegressor(groups="Subject").fit(X, y)
+
+
+@pytest.mark.parametrize(("call", "ddof"), [("scale", 1), ("standardize", 0)])
+def test_what_scales_divide_by(sleep, call, ddof):
+    X = bm.ModelSpec(f"Reaction ~ {call}(Days) + (1 | Subject)", sleep).design.X
+    assert np.std(X[:, 1], ddof=ddof) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_wald_tests_of_terms_are_f_times_its_df(fit):
+    """t² of the only coefficient of the term, by normal theory."""
+    found = fit.anova("normal").loc["Days"]
+    z = fit.coef_table("normal").loc["Days", "statistic"]
+    assert found["F"] * found["num_df"] == pytest.approx(z**2, rel=1e-10)

@@ -123,6 +123,7 @@ MODULE_NAMES = {
         ("PBmodcomp", "pbmodcomp", "KRmodcomp"),
         "fit.test('x = 0', ddf='kenward-roger'), bm.lrtest(small, large), or bm.rlrt(fit, term)",
     ),
+    "summary_col": "bm.table(one, other, names=['one', 'other'])",
     "anova": "bm.lrtest(small, large), or fit.anova() for the terms of one fit",
 }
 """Functions of other packages → ours."""
