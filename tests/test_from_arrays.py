@@ -214,7 +214,7 @@ def test_new_data_are_a_dict_of_arrays():
         ({"endog": np.ones(240)}, ["endog is constant"]),
         ({"weights": np.zeros(240)}, ["weights are zero"]),
         ({"data": 1}, ["no argument data="]),
-        ({"re_formula": "1"}, ["no argument re_formula="]),
+        ({"re_formula": "1"}, ["no re_formula="]),
     ],
 )
 def test_wrong_arrays_are_explained(change, words):

@@ -90,12 +90,13 @@ def _known_optimizer(given: object) -> str:
     if isinstance(given, str) and given in OPTIMIZERS:
         return given
     plain = {_letters(name): name for name in OPTIMIZERS}
-    if isinstance(given, str) and _letters(given) in FOREIGN_OPTIMIZERS:
+    letters = _letters(str(given))
+    if letters in FOREIGN_OPTIMIZERS and not any(name.startswith(letters) for name in plain):
         raise FitError(
             f"Unknown optimizer {given!r}: leave optimizer out (the default is Newton's method), or choose "
             f"one of {', '.join(OPTIMIZERS)}."
         )
-    close = difflib.get_close_matches(_letters(str(given)), plain, n=1)
+    close = difflib.get_close_matches(letters, plain, n=1)
     hint = f". Did you mean {plain[close[0]]!r}? Choose" if close else "; choose"
     raise FitError(f"Unknown optimizer {given!r}{hint} one of {', '.join(OPTIMIZERS)}.")
 

@@ -76,13 +76,13 @@ def compare(found, wanted, estimate="estimate", p_tolerance=1e-6):
 @pytest.mark.parametrize(
     ("key", "name", "method", "adjust"),
     [
-        ("dunnett", "main", "trt.vs.ctrl", None),
+        ("dunnett", "main", "trt.vs.ctrl", "auto"),
         ("mvt", "main", "pairwise", "mvt"),
         ("holm", "inter", "pairwise", "holm"),
         ("bonferroni", "inter", "revpairwise", "bonferroni"),
         ("sidak", "inter", "consec", "sidak"),
-        ("eff", "inter", "eff", None),
-        ("poly", "inter", "poly", None),
+        ("eff", "inter", "eff", "auto"),
+        ("poly", "inter", "poly", "auto"),
     ],
 )
 def test_contrasts_and_adjustments(key, name, method, adjust):
