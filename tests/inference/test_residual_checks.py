@@ -44,6 +44,42 @@ def test_estimated_effects_have_these_sds():
         np.testing.assert_allclose(found[level], expected, rtol=1e-8)
 
 
+def test_effects_of_draws_have_these_sds_at_posterior_means(radon_spec, radon_reml):
+    """V from the posterior means of sds, correlation and σ, by a dense formula; near REML's scores."""
+    drawn = radon_spec.fit("importance", draws=2000, random_seed=1, progress=False)
+    found = checks.standardized_effects(drawn, "county")
+    assert np.isfinite(found).all()
+    data = radon_spec.design.frame.table
+    sd = drawn.varcorr["sd"].to_numpy()[:2]
+    Sigma = drawn.random_corr["county"].to_numpy() * np.outer(sd, sd)
+    codes = radon_spec.design.factor("county").codes
+    for level in (0, 7, 40):
+        Z = np.column_stack([np.ones(len(data)), data["floor"]])[codes == level]
+        V = Z @ Sigma @ Z.T + drawn.sigma**2 * np.eye(len(Z))
+        variance = Sigma @ Z.T @ np.linalg.solve(V, Z) @ Sigma
+        expected = drawn.ranef["county"].iloc[level] / np.sqrt(np.diag(variance))
+        np.testing.assert_allclose(found[level], expected, rtol=1e-8)
+    reml = checks.standardized_effects(radon_reml, "county")
+    assert np.abs(found[:, 0] - reml[:, 0]).max() < 0.5
+    assert np.corrcoef(found[:, 0], reml[:, 0])[0, 1] > 0.99
+
+
+def test_effects_of_draws_with_weights_and_two_groups():
+    """Weights are scaled inside; variances given all effects' covariance."""
+    rng = np.random.default_rng(2)
+    g, h, w = np.repeat(np.arange(10), 6), np.tile(np.arange(6), 10), rng.uniform(0.2, 4, 60)
+    y = rng.normal(size=10)[g] + rng.normal(size=6)[h] + rng.normal(size=60) / np.sqrt(w)
+    data = pd.DataFrame({"g": g, "h": h, "w": w, "y": y})
+    fit = bm.ModelSpec("y ~ 1 + (1 | g) + (1 | h)", data, weights="w")
+    fit = fit.fit("importance", draws=1000, random_seed=1, progress=False)
+    found = checks.standardized_effects(fit, "g")
+    s_g, s_h, s = fit.varcorr["sd"]
+    Zg, Zh = np.eye(10)[g], np.eye(6)[h]
+    V = s_g**2 * Zg @ Zg.T + s_h**2 * Zh @ Zh.T + np.diag(s**2 / w)
+    variance = np.diag(s_g**4 * Zg.T @ np.linalg.solve(V, Zg))
+    np.testing.assert_allclose(found[:, 0], fit.ranef["g"]["Intercept"] / np.sqrt(variance), rtol=1e-8)
+
+
 def test_effects_without_variance_have_none():
     fit = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2")).fit()
     assert np.isnan(checks.standardized_effects(fit, "Batch")).all()

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bimixed.covariance import Array
+from bimixed.covariance import Array, lower_factor
 from bimixed.inference.random_effects import covariances
+from bimixed.likelihood.fit import given_start
+from bimixed.likelihood.problem import At, make_problem
+from bimixed.likelihood.setup import set_up
 from bimixed.results import MixedModelResult
+from bimixed.results.uncertainty import Draws
 
 BAND = 0.95
 """Level of the bands of normal scores."""
@@ -64,14 +68,40 @@ def standardized_effects(fit: MixedModelResult, group: str) -> Array:
     """Estimated random effects over the sds that they would have as estimates, (L, K).
 
     Var(b̂) = Σ − Var(b | y), given the fixed effects and the variances: shrunken effects vary less than
-    effects do, those of levels with few rows least. NaN where a level's estimate can't vary.
+    effects do, those of levels with few rows least. NaN where a level's estimate can't vary. Draws have
+    posterior means for estimates, and their variances are at the posterior means of sds and correlations.
     """
     key = fit.design.factor(group).key
-    given = np.einsum("lkk->lk", covariances(fit, group, True))
-    total = np.diag(fit.estimates.usable_cov[key])
+    if isinstance(fit.uncertainty, Draws):
+        total = fit.estimates.random_sd[key] ** 2
+        given = _variances_at_means(fit, key)
+    else:
+        total = np.diag(fit.estimates.usable_cov[key])
+        given = np.einsum("lkk->lk", covariances(fit, group, True))
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.where(total - given > 1e-9 * total, total - given, np.nan)
     return np.asarray(fit.estimates.ranef[key] / np.sqrt(variance))
+
+
+def _variances_at_means(fit: MixedModelResult, key: str) -> Array:
+    """Variances of the effects given y, the fixed effects, and sds, correlations and σ at their means, (L, K)."""
+    design, estimates = fit.design, fit.estimates
+    setup = set_up(design, False)
+    problem = make_problem(setup.preparation.with_response(design.y), False, setup.unidentified)
+    theta = []
+    for factor in design.factors:
+        sd, corr = estimates.random_sd[factor.key], np.nan_to_num(estimates.random_corr[factor.key])
+        np.fill_diagonal(corr, 1.0)
+        theta.append(factor.template.theta(lower_factor(corr * np.outer(sd, sd)) / estimates.sigma))
+    x = problem.coordinates(given_start(problem, setup.coordinates, np.concatenate(theta)))
+    at = problem(x)
+    place = [factor.key for factor in design.factors].index(key)
+    shape = estimates.ranef[key].shape
+    if not isinstance(at, At):
+        return np.full(shape, np.nan)
+    cov = setup.coordinates.covariance(place, at.conditional(place))
+    scale = estimates.sigma**2 / problem.cp.weight_scale
+    return np.asarray(scale * np.einsum("lkk->lk", cov))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def fit_likelihood(
     if start is None:
         theta0 = np.where(problem.free, problem.theta_of(moment_start(cp)), 0.0)
     else:
-        theta0 = start if known else _given_start(problem, setup.coordinates, start)
+        theta0 = start if known else given_start(problem, setup.coordinates, start)
     report = minimize(
         problem,
         problem.coordinates(theta0),
@@ -161,7 +161,7 @@ class Refitter:
         return replace(found, random_cov=cov)
 
 
-def _given_start(problem: Problem, coordinates: Coordinates, start: Array) -> Array:
+def given_start(problem: Problem, coordinates: Coordinates, start: Array) -> Array:
     """θ in the problem's coordinates from the caller's."""
     theta = np.asarray(start, dtype=float)
     if theta.shape != problem.free.shape or not np.isfinite(theta).all():
