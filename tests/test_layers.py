@@ -17,6 +17,7 @@ LAYERS = [
     "arguments",
     "vocabulary",
     "shortening",
+    "prior_names",
     "formula",
     "dense",
     "covariance",

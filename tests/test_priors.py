@@ -178,11 +178,47 @@ def test_every_prior_counts_in_the_marginal_posterior(formula):
     [
         ("half_cauchy", {"beta": 1}, "half_student_t', nu=1"),
         ("normal", {"mean": 0, "sd": 1}, "mean is called mu. sd is called sigma."),
+        ("HalfCauchy", {"beta": 1}, "half_student_t', nu=1"),
+        ("InverseGamma", {"alpha": 1, "beta": 1}, "Priors are of sds here, not of variances"),
+        ("Laplace", {"mu": 0, "b": 1}, "Prior('student_t', nu=3"),
+        ("LKJCholeskyCov", {"eta": 1}, "Prior('lkj', eta=...)"),
+        (
+            "Normal",
+            {"mu": 0, "sigma": bm.Prior("HalfNormal", sigma=2)},
+            "priors={'sd_<group>': Prior('half_normal', sigma=2)}",
+        ),
     ],
 )
 def test_names_of_other_packages(family, given, hint):
     with pytest.raises(bm.exceptions.PriorError, match=re.escape(hint)):
         bm.Prior(family, **given)
+
+
+@pytest.mark.parametrize("family", ["HalfStudentT", "halfstudentt", "half-student-t", "Half_Student_T"])
+def test_families_in_other_spellings(family):
+    assert bm.Prior(family, nu=3, sigma=1) == bm.Prior("half_student_t", nu=3, sigma=1)
+
+
+def test_positional_parameters_are_named():
+    with pytest.raises(bm.PriorError, match=re.escape("Prior('normal', mu=0, sigma=1).")):
+        bm.Prior("Normal", 0, 1)
+    with pytest.raises(bm.PriorError, match=re.escape("Prior('normal', mu=..., sigma=...).")):
+        bm.Prior("normal", 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("1|Subject", "The sd of these effects is 'sd_Subject[Intercept]'"),
+        ("Days|Subject_sigma", "The sd of these effects is 'sd_Subject[Days]'"),
+        ("x | Subject", "called 'sd_<group>[<coefficient>]'"),
+    ],
+)
+def test_names_of_bambi_are_translated(key, said):
+    data = bm.load_dataset("sleepstudy")
+    priors = {key: bm.Prior("half_normal", sigma=1)}
+    with pytest.raises(bm.PriorError, match=re.escape(said)):
+        bm.ModelSpec("Reaction ~ Days + (Days | Subject)", data, priors=priors)
 
 
 def test_correlations_have_one_prior_by_group():

@@ -183,5 +183,9 @@ def _refuse_other_engines(method: str, given: Mapping[str, Any], defaults: Mappi
         if value is not defaults[name] and value != defaults[name]:
             raise FitError(
                 f"{name}= has no meaning for method={method!r} (only for {' and '.join(theirs)}); "
-                "leave it out."
+                f"leave it out, or write spec.fit({theirs[0]!r}, {name}={_short(value)})."
             )
+
+
+def _short(value: Any) -> str:
+    return repr(value) if isinstance(value, str | int | float) else "..."

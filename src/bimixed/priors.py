@@ -23,6 +23,7 @@ import numpy as np
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedWarning, PriorError, warn
+from bimixed.prior_names import FAMILIES, HYPERPRIOR, PARAMETERS, group_hint, letters, written_out
 from bimixed.shortening import MANY, lines_in_part, listed
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
@@ -36,21 +37,6 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "lkj": ("eta",),
     "flat": (),
 }
-_FOREIGN = {
-    "half_cauchy": " It is Prior('half_student_t', nu=1, sigma=...).",
-    "cauchy": " It is Prior('student_t', nu=1, mu=..., sigma=...).",
-    "t": " It is Prior('student_t', nu=..., mu=..., sigma=...).",
-    "lkjcorr": " It is Prior('lkj', eta=...).",
-}
-_MEANT = {
-    "mean": " mean is called mu.",
-    "loc": " loc is called mu.",
-    "sd": " sd is called sigma.",
-    "scale": " scale is called sigma.",
-    "df": " df is called nu.",
-    "lam": " lam is called rate.",
-}
-"""Names of families and parameters elsewhere."""
 _REAL = ("mu", "lower", "upper")
 _OF_COEFFICIENTS = tuple(f for f in _PARAMETERS if f != "lkj")
 _OF_SCALES = ("half_normal", "half_student_t", "exponential", "gamma", "uniform", "flat")
@@ -65,7 +51,7 @@ class Prior:
         "normal" (mu, sigma), "student_t" (nu, mu, sigma), "half_normal" (sigma), "half_student_t"
         (nu, sigma), "exponential" (rate), "gamma" (alpha, beta: shape and rate), "uniform" (lower,
         upper), "lkj" (eta; correlation matrices, Lewandowski, Kurowicka and Joe 2009), "flat"
-        (improper; over the positive numbers for sds).
+        (improper; over the positive numbers for sds). "HalfNormal" and the like are read as these.
     **parameters : float
         sigma is a standard deviation or scale, never a variance or precision.
 
@@ -85,23 +71,25 @@ class Prior:
     parameters: dict[str, float]
 
     def __init__(self, family: str, *positional: float, **parameters: float):
-        if positional:
-            names = _PARAMETERS.get(family, ("name",))
-            raise PriorError(
-                f"Parameters of a prior are given by name: Prior({family!r}, "
-                f"{', '.join(f'{name}=...' for name in names)})."
-            )
+        family = written_out(family, _PARAMETERS)
         if family not in _PARAMETERS:
             close = difflib.get_close_matches(str(family).lower(), _PARAMETERS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            hint = _FOREIGN.get(str(family).lower(), hint)
+            hint = f" {FAMILIES[letters(family)]}" if letters(family) in FAMILIES else hint
             raise PriorError(f"Unknown prior {family!r}.{hint} There are {', '.join(_PARAMETERS)}.")
+        if positional:
+            several = len(positional) == len(_PARAMETERS[family])
+            values = positional if several else ["..."] * len(_PARAMETERS[family])
+            named = [f"{name}={value}" for name, value in zip(_PARAMETERS[family], values, strict=True)]
+            raise PriorError(
+                f"Parameters of a prior are given by name: Prior({', '.join([repr(family), *named])})."
+            )
         wanted = _PARAMETERS[family]
         if set(parameters) != set(wanted):
             raise PriorError(
                 f"The prior {family!r} takes {', '.join(wanted) or 'no parameters'}; "
                 f"given: {', '.join(parameters) or 'none'}."
-                f"{''.join(_MEANT.get(name, '') for name in parameters if name not in wanted)}"
+                f"{''.join(PARAMETERS.get(name, '') for name in parameters if name not in wanted)}"
             )
         values = {name: _number(family, name, parameters[name]) for name in wanted}
         if family == "uniform" and values["lower"] >= values["upper"]:
@@ -133,6 +121,8 @@ def _made_again(family: str, parameters: dict[str, float]) -> Prior:
 
 
 def _number(family: str, name: str, value: float) -> float:
+    if isinstance(value, Prior):
+        raise PriorError(f"{name} of a {family} prior is {HYPERPRIOR.format(prior=value)}.")
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
@@ -238,6 +228,7 @@ def resolve_priors(design: Design, given: Mapping[str, Prior] | None) -> Priors:
             hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
             if key.startswith(("corr", "cor", "lkj")):
                 hint = _correlations_hint(known)
+            hint = group_hint(key, known) or hint
             raise PriorError(
                 f"priors has {key!r}, which names nothing in this model.{hint} "
                 f"Known names: {', '.join(sorted(known))}."

@@ -61,7 +61,8 @@ def test_terms_are_taken_out_of_the_text_where_that_is_all(fixed, term, updated)
         (". ~ . - (1 | k)", "no term (1 | k)"),
         (". ~ . + (. | g)", "'.' inside a bar"),
         (". ~ . +", "Nothing follows"),
-        (". + x", "has a response"),
+        (". + x", "both sides, '.' for the old response: write '. ~ . + x'"),
+        ("~ . - x", "write '. ~ . - x'"),
     ],
 )
 def test_wrong_updates(text, cause):

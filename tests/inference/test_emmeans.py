@@ -196,6 +196,14 @@ def test_notes_and_names():
     told = str(bm.emmeans(fit, "Sex"))
     assert "'age' interacts with 'Sex'" in told and "At age = 11" in told
     assert "In units of np.log(distance)" in told
+    pups = bm.load_dataset("rat_pup")
+    beside = bm.ModelSpec("weight ~ treatment * sex + litsize + (1 | litter)", pups).fit()
+    found = str(bm.emmeans(beside, "sex", by="litsize", at={"litsize": [10, 14]}))
+    assert (
+        "'treatment' interacts with 'sex': results are others at other levels or values of it (name" in found
+    )
+    three = bm.ModelSpec("weight ~ sex * (treatment + litsize) + (1 | litter)", pups).fit()
+    assert "'litsize', 'treatment' interact with 'sex'" in str(bm.emmeans(three, "sex"))
     assert "Averaged with equal weights over 'age'" in str(bm.emmeans(fit, "Sex", at={"age": [8, 14]}))
     assert "At" not in str(bm.emmeans(fit, ["Sex", "age"], at={"age": [8, 14]}))
     table = bm.emmeans(fit, "Sex").contrasts()
@@ -257,6 +265,13 @@ def test_draws_have_posteriors_of_means_and_contrasts():
     assert contrast["estimate"] == pytest.approx(drawn.mean())
     assert contrast["prob_positive"] == pytest.approx((drawn > 0).mean())
     assert contrast["lower"] == pytest.approx(np.quantile(drawn, 0.025))
+    np.testing.assert_allclose(found.contrast_draws("revpairwise")["Male - Female"], -drawn)
+    np.testing.assert_allclose(found.draws["Male"], beta @ found.L[1])
+    by = bm.emmeans(nuts, "Sex", by="age", at={"age": [8, 14]})
+    assert by.draws.columns.names == ["Sex", "age"]
+    np.testing.assert_allclose(by.draws.mean(), by.table["estimate"])
+    later = by.contrast_draws()[14.0, "Female - Male"]
+    np.testing.assert_allclose(later, by.draws["Female", 14.0] - by.draws["Male", 14.0])
     slopes = bm.emtrends(nuts, "Sex", var="age").contrasts().iloc[0]
     assert slopes["estimate"] == pytest.approx(-0.305, abs=0.05)
 
@@ -281,8 +296,10 @@ def test_contrasts_that_make_no_sense():
     means = bm.emmeans(model("main"), "treatment")
     with pytest.raises(bm.DataError, match="adjust='tukey' is about all pairwise"):
         means.contrasts("eff", "tukey")
-    with pytest.raises(bm.DataError, match="adjust is 'fdr'; choose"):
-        means.contrasts(adjust="fdr")
+    with pytest.raises(bm.DataError, match="adjust is 'scheffe'; choose"):
+        means.contrasts(adjust="scheffe")
+    with pytest.raises(bm.UnavailableError, match="have no draws; fit by 'nuts'"):
+        means.draws  # noqa: B018
     with pytest.raises(bm.DataError, match="method is 'all'; choose"):
         means.contrasts("all")
     with pytest.raises(
@@ -298,6 +315,18 @@ def test_contrasts_that_make_no_sense():
     arrays = bm.ModelSpec.from_arrays(np.arange(12.0) % 5, np.ones((12, 1)), np.arange(12) % 3).fit()
     with pytest.raises(bm.DataError, match="given as arrays"):
         bm.emmeans(arrays, "x")
+
+
+def test_the_false_discovery_rate_is_benjamini_and_hochbergs():
+    rng = np.random.default_rng(1)
+    t, df = rng.normal(scale=2, size=12), np.full(12, 9.0)
+    expected = st.false_discovery_control(2 * st.t.sf(np.abs(t), df))
+    np.testing.assert_allclose(adjusted_p(t, df, "fdr", 0, None), expected, rtol=1e-10)
+    limits = critical_values(df, "fdr", 0, None, 0.95)  # emmeans' too are Bonferroni's
+    np.testing.assert_allclose(limits, st.t.isf(0.025 / 12, 9))
+    means = bm.emmeans(model("inter"), "treatment")
+    largest = [means.contrasts(adjust=how)["p_value"].max() for how in ("fdr", "none")]
+    assert largest[0] == pytest.approx(largest[1])
 
 
 def test_the_multivariate_t_of_balanced_pairs_is_tukeys():

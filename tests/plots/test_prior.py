@@ -43,6 +43,7 @@ def test_a_panel_for_each_parameter_and_the_response(radon_spec, radon_reml):
         curve = ax.lines[0].get_ydata()
         assert 0.0 < curve.max() < ax.get_ylim()[1]
         assert ax.get_xlabel().endswith(", default")
+    assert [ax.get_title() for ax in bm.plots.prior(radon_reml)[:-1]] == names
     assert "sigma=0.8970" in axes[3].get_xlabel() or "sigma=0.897" in axes[3].get_xlabel()
     assert "log_radon" in axes[-1].get_xlabel()
     x0, x1 = axes[-1].get_xlim()

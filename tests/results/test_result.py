@@ -93,6 +93,42 @@ def test_summary_in_text_and_html(sleep):
     assert "sd_" not in html or "<script" not in html
 
 
+def test_a_summary_tells_that_likelihoods_have_no_priors(sleep):
+    given = sleep.update(priors={"Days": bm.Prior("normal", mu=0, sigma=20)})
+    assert "The priors given don't enter REML: spec.fit('nuts') uses them." in str(given.fit())
+    assert "The priors given don't enter maximum likelihood" in str(given.fit("ml"))
+    drawn = given.fit("importance", draws=1000, random_seed=1, progress=False)
+    assert "priors given" not in str(drawn) + str(sleep.fit())
+    with pytest.raises(bm.DataError, match=r"fit.predict_draws\(new_data, 'response'\)"):
+        drawn.posterior_predictive(pd.DataFrame({"Days": [3]}))
+
+
+def test_an_argument_of_another_method_names_it(sleep):
+    with pytest.raises(bm.FitError, match=r"write spec.fit\('nuts', draws=600\)"):
+        sleep.fit(draws=600)
+    with pytest.raises(bm.FitError, match=r"write spec.fit\('reml', start=...\)"):
+        sleep.fit("nuts", start=[1.0, 0.0, 1.0])
+
+
+def test_correlations_that_are_rounding_print_as_0(sleep):
+    """The same data of every subject, mirrored in Days: intercept and slope are uncorrelated."""
+    rng = np.random.default_rng(1)
+    b = rng.normal(size=(8, 2))
+    b = np.vstack([b, b * [1, -1]])
+    x = np.tile(np.arange(-3, 4.0), 16)
+    e = np.tile(rng.normal(size=(8, 7)), (2, 1))
+    e[8:] = e[8:, ::-1]
+    y = np.repeat(b[:, 0], 7) + np.repeat(b[:, 1], 7) * x + 0.5 * e.ravel()
+    data = pd.DataFrame({"y": y, "x": x, "g": np.repeat(np.arange(16), 7)})
+    fit = bm.ModelSpec("y ~ x + (x | g)", data).fit()
+    corr = fit.random_corr["g"].to_numpy()[0, 1]
+    assert abs(corr) < 5e-5
+    last = next(
+        line for line in str(fit).split("\n") if line.split()[:1] == ["x"] and line.endswith("0.0000")
+    )
+    assert last.split()[-1] == "0.0000"
+
+
 def test_extreme_variance_ratios():
     """A group sd 1000 times the residual one: estimates against the closed form for balanced data.
 

@@ -8,6 +8,11 @@ from bimixed.formula import scanner
 _HABITS: tuple[tuple[str, str], ...] = (
     (r"<-", "A formula has '~' between response and predictors: 'y ~ x + (1 | g)'."),
     (r"\$", "Columns are named without their table: 'y', not 'd$y'."),
+    (
+        r"\bREML\s*=",
+        "REML is no part of a formula: ModelSpec('y ~ x + (1 | g)', data).fit('reml'), or .fit('ml') for "
+        "REML=FALSE.",
+    ),
     (r"\b(TRUE|FALSE)\b", "Python writes True and False."),
     (r"%in%", "'%in%' is not read as in R; write 'a:b' for the interaction, or 'a / b' for a + a:b."),
     (
@@ -29,7 +34,7 @@ FUNCTIONS = {
     "relevel": "For another reference level write C(x, contr.treatment('level')).",
     "s": "For a smooth of x write cr(x, df=5) (natural cubic spline) or bs(x, df=5).",
     "te": "Tensor products of smooths don't exist here; write bs(x, df=4):bs(z, df=4).",
-    "ns": "For a natural cubic spline write cr(x, df=4).",
+    "ns": "ns(x, df=4) of R is cr(x, df=4, constraints='center').",
     "cbind": "A response is one column; bring measurements in several columns into long format: "
     "data.melt(id_vars=[...], var_name='time', value_name='y').",
     "mvbind": "A response is one column; bring measurements in several columns into long format: "
@@ -45,6 +50,7 @@ FUNCTIONS = {
     "abs": "In place of abs(x) write np.abs(x).",
 }
 """Functions of R, and what to write."""
+_CALL = r"(?<![\w.]){}\("
 
 
 def refuse_habits(text: str) -> None:
@@ -68,8 +74,16 @@ def refuse_habits(text: str) -> None:
 
 def remedy(text: str) -> str:
     """What to write in place of a function of R that a text has, else a general advice."""
+    spline = re.search(rf"{_CALL.format('ns')}([^,()]+),\s*(?:df\s*=\s*)?(\d+)\s*\)", text)
+    if spline:
+        x, df = spline.groups()
+        return f"The same natural cubic splines are cr({x.strip()}, df={df}, constraints='center')."
+    coded = re.search(rf"{_CALL.format('C')}([^,()]+),\s*(?:ref|base|reference)\s*=\s*([^,()]+)\)", text)
+    if coded:
+        f, level = (part.strip() for part in coded.groups())
+        return f"For another reference level write C({f}, contr.treatment({level}))."
     for name, advice in FUNCTIONS.items():
-        if re.search(rf"(?<![\w.]){re.escape(name)}\(", text):
+        if re.search(_CALL.format(re.escape(name)), text):
             return advice
     if re.search(r"==", text):
         return "Put a comparison into I(): I(f == 'a')."

@@ -31,6 +31,11 @@ def update_formula(old: Formula, text: str) -> str:
     >>> update_formula(parse_formula("y ~ x + (1 | g)"), "log(.) ~ . + z - (1 | g) + (z | g)")
     'log(y) ~ x + z + (z | g)'
     """
+    if text.strip().startswith("~") or (text.strip().startswith(".") and "~" not in text):
+        right = text.strip().removeprefix("~").strip()
+        raise FormulaError.at(
+            text, 0, f"An update has both sides, '.' for the old response: write '. ~ {right}'."
+        )
     response, pieces = right_pieces(text)
     fixed: list[tuple[str, str]] = []
     random: list[str] = []

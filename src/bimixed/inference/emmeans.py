@@ -173,7 +173,7 @@ def _made(
         L=L,
         offset=design.mean_offset if var is None else 0.0,
         tests=None if draws is not None else _tests(fit, ddf),
-        draws=draws,
+        posterior=draws,
         design=design,
         level=level,
         notes=tuple(_notes(design, values, [*factors], shown, var)),
@@ -190,13 +190,15 @@ def _notes(
         notes.append(f"Averaged with equal weights over {_told(averaged)}.")
     other = {*averaged, *(name for name in values if name not in factors and name not in shown)} - {var}
     concerned = {*shown, var} if var else set(shown)
-    together = {
-        name for used in variables(design) if used & concerned and len(used) > 1 for name in used & other
-    }
+    together = [used for used in variables(design) if used & concerned and used & other]
     if together:
+        own = sorted(set().union(*together) & other)
+        asked = [name for name in (*shown, *([var] if var else [])) if any(name in used for used in together)]
+        several = len(own) > 1
         notes.append(
-            f"{_told(sorted(together))} interacts with {_told([*shown, *([var] if var else [])])}: results "
-            "are others at other levels or values of it (name it in by, or choose by at)."
+            f"{_told(own)} interact{'' if several else 's'} with {_told(asked)}: results are others at other "
+            f"levels or values of {'them' if several else 'it'} (name {'them' if several else 'it'} in by, or "
+            "choose by at)."
         )
     covariates = [name for name in values if name not in factors and name not in (*shown, *averaged)]
     held = [f"{name} = {values[name][0]:.6g}" for name in covariates]

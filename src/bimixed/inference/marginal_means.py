@@ -10,7 +10,7 @@ import pandas as pd
 
 from bimixed.covariance import Array
 from bimixed.design import Design
-from bimixed.exceptions import DataError
+from bimixed.exceptions import DataError, UnavailableError
 from bimixed.inference.contrasts import SAME, Coefficients, contrast_rows, interaction_rows
 from bimixed.inference.multiplicity import adjusted_p, check_adjust, critical_values
 from bimixed.results.fixef_tests import NAMES, FixefTests, named_after
@@ -19,7 +19,7 @@ from bimixed.results.tables import combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
 from bimixed.vocabulary import refuse_foreign_means
 
-Adjust = Literal["auto", "tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "none"]
+Adjust = Literal["auto", "tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "fdr", "none"]
 CANCELLED = 1e-12
 """Share of a mean's coefficients below which what is left in a contrast is rounding."""
 
@@ -38,7 +38,7 @@ class MarginalMeans:
     L : (k, coefficients) array
     offset : float
     tests : FixefTests or None
-    draws : Draws or None
+    posterior : Draws or None
     design : Design
     level : float
     notes : tuple of str
@@ -51,7 +51,7 @@ class MarginalMeans:
     L: Array
     offset: float
     tests: FixefTests | None
-    draws: Draws | None
+    posterior: Draws | None
     design: Design
     level: float
     notes: tuple[str, ...] = field(default=())
@@ -94,8 +94,9 @@ class MarginalMeans:
         adjust : str or None
             Of p-values and limits for all contrasts of a group of ``by``: "tukey" (pairwise only),
             "dunnett" or "mvt" (by the multivariate t distribution), "holm" (limits are Bonferroni's),
-            "bonferroni", "sidak", or "none", which None says too. Default "auto": "tukey" for pairwise,
-            "dunnett" for "trt.vs.ctrl", else "none". Draws need none.
+            "bonferroni", "sidak", "fdr" (of the false discovery rate, Benjamini and Hochberg 1995; limits are
+            Bonferroni's), or "none", which None says too. Default "auto": "tukey" for pairwise, "dunnett" for
+            "trt.vs.ctrl", else "none". Draws need none.
         reference : level or tuple of levels, optional
             Of "trt.vs.ctrl", default the first.
         interaction : bool
@@ -126,20 +127,63 @@ class MarginalMeans:
                 "adjust='tukey' is about all pairwise differences of means; take adjust='mvt' for other "
                 "contrasts, or 'holm'."
             )
+        parts = [
+            pd.concat([labels, self._contrasts(L, adjust, family)], axis=1)
+            for labels, L, family in self._parts(method, reference, interaction)
+        ]
+        adjusted = "none" if self.tests is None else adjust
+        table = named_after(self.ddf, pd.concat(parts, ignore_index=True), adjusted)
+        table.attrs["adjust"] = adjusted
+        return table
+
+    @property
+    def draws(self) -> pd.DataFrame:
+        """Draws of the means, (draws, means), chains one after the other; columns are the factors' levels.
+
+        Raises
+        ------
+        UnavailableError
+            For likelihood fits.
+        """
+        return self._frame(self.L, self.offset, self.levels)
+
+    def contrast_draws(
+        self,
+        method: str | Mapping[str, Coefficients] = "pairwise",
+        *,
+        reference: Any = None,
+        interaction: bool = False,
+    ) -> pd.DataFrame:
+        """Draws of contrasts, (draws, contrasts); columns are levels of ``by`` and the contrasts' names.
+
+        Parameters
+        ----------
+        method, reference, interaction
+            As in :meth:`contrasts`.
+
+        Raises
+        ------
+        UnavailableError
+            For likelihood fits.
+        DataError
+            If a method or coefficients make no sense.
+        """
+        method = SAME.get(method, method) if isinstance(method, str) else method
+        labels, L, _ = zip(*self._parts(method, reference, interaction), strict=True)
+        return self._frame(np.concatenate(L), 0.0, pd.concat(labels, ignore_index=True))
+
+    def _parts(
+        self, method: str | Mapping[str, Coefficients], reference: Any, interaction: bool
+    ) -> list[tuple[pd.DataFrame, Array, int]]:
+        """Levels of ``by`` and names, coefficients, and number of means, of each group's contrasts."""
         parts = []
         for key, rows in self._groups():
             names, C = self._rows(rows, method, reference, interaction)
             L = C @ self.L[rows]
             L[np.abs(L) <= CANCELLED * (np.abs(C) @ np.abs(self.L[rows]))] = 0.0
-            part = self._contrasts(L, adjust, len(rows))
-            part.insert(0, "contrast", names)
-            for place, (name, value) in enumerate(zip(self.by, key, strict=True)):
-                part.insert(place, name, value)
-            parts.append(part)
-        adjusted = "none" if self.tests is None else adjust
-        table = named_after(self.ddf, pd.concat(parts, ignore_index=True), adjusted)
-        table.attrs["adjust"] = adjusted
-        return table
+            labels = pd.DataFrame({**dict(zip(self.by, key, strict=True)), "contrast": names})
+            parts.append((labels, L, len(rows)))
+        return parts
 
     def _rows(
         self, rows: list[int], method: str | Mapping[str, Coefficients], reference: Any, interaction: bool
@@ -162,7 +206,6 @@ class MarginalMeans:
     def _contrasts(self, L: Array, adjust: str, family: int) -> pd.DataFrame:
         table = self._estimates(L, 0.0, pd.RangeIndex(len(L)))
         if self.tests is None:
-            assert self.draws is not None
             drawn = self._drawn(L)
             table = table.drop(columns=["df", "statistic", "p_value"])
             return table.assign(
@@ -184,8 +227,20 @@ class MarginalMeans:
         return self.tests.correlation(L)
 
     def _drawn(self, L: Array) -> Array:
-        assert self.draws is not None
-        return np.nan_to_num(self.draws.beta) @ L.T
+        assert self.posterior is not None
+        return np.nan_to_num(self.posterior.beta) @ L.T
+
+    def _frame(self, L: Array, offset: float, columns: pd.DataFrame) -> pd.DataFrame:
+        if self.posterior is None:
+            raise UnavailableError(
+                "Estimates of a likelihood have no draws; fit by 'nuts' or 'importance', or take the table's "
+                "standard errors."
+            )
+        drawn = np.where(self.design.estimable(L), self._drawn(L) + offset, np.nan)
+        if columns.shape[1] > 1:
+            return pd.DataFrame(drawn, columns=pd.MultiIndex.from_frame(columns))
+        named = pd.Index(columns.iloc[:, 0]) if columns.shape[1] else pd.Index([self.what])
+        return pd.DataFrame(drawn, columns=named)
 
     def _estimates(self, L: Array, offset: float, index: pd.Index) -> pd.DataFrame:
         known = self.design.estimable(L)

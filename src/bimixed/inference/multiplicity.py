@@ -6,7 +6,7 @@ from bimixed.covariance import Array
 from bimixed.exceptions import DataError
 from bimixed.results.student import t_quantile, two_sided_t
 
-ADJUSTMENTS = ("tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "none")
+ADJUSTMENTS = ("tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "fdr", "none")
 SINGULAR = 1e-10
 """Share of the largest eigenvalue below which a correlation has no direction."""
 LOG2_POINTS = 15
@@ -39,6 +39,10 @@ def adjusted_p(statistic: Array, df: Array, adjust: str, family: int, correlatio
             order = np.argsort(raw)
             stepped = np.maximum.accumulate(np.minimum(1.0, raw[order] * (k - np.arange(k))))
             return stepped[np.argsort(order)]
+        case "fdr":
+            order = np.argsort(raw)[::-1]
+            stepped = np.minimum.accumulate(raw[order] * k / np.arange(k, 0, -1))
+            return stepped[np.argsort(order)]
         case "tukey":
             from scipy.stats import studentized_range
 
@@ -54,12 +58,12 @@ def adjusted_p(statistic: Array, df: Array, adjust: str, family: int, correlatio
 
 
 def critical_values(df: Array, adjust: str, family: int, correlation: Array | None, level: float) -> Array:
-    """Limits are estimate ± these times the standard error, (k,); Holm's has those of Bonferroni."""
+    """Limits are estimate ± these times the standard error, (k,); Holm's and fdr have those of Bonferroni."""
     k, tail = len(df), 1.0 - level
     match adjust:
         case "none":
             return t_quantile(1.0 - tail / 2.0, df)
-        case "bonferroni" | "holm":
+        case "bonferroni" | "holm" | "fdr":
             return t_quantile(1.0 - tail / (2.0 * k), df)
         case "sidak":
             return t_quantile(0.5 + 0.5 * level ** (1.0 / k), df)

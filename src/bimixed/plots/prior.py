@@ -11,6 +11,7 @@ from bimixed.exceptions import DataError
 from bimixed.plots.style import COLOURS, tidy_axes
 from bimixed.prior_check import reml_beside
 from bimixed.prior_marginals import Marginal, marginals
+from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ DEFAULT, REML, GIVEN, IMPLIED = COLOURS[:4]
 OBSERVED = "#555555"
 
 
-def prior(spec: "ModelSpec", parameters: Sequence[str] | None = None, random_seed: int = 1) -> list[Any]:
+def prior(
+    spec: "ModelSpec | MixedModelResult", parameters: Sequence[str] | None = None, random_seed: int = 1
+) -> list[Any]:
     """Draw the priors of a specification in the data's units.
 
     One small panel for each fixed effect, sd, correlation and sigma, with the central 98 % of its prior
@@ -39,7 +42,8 @@ def prior(spec: "ModelSpec", parameters: Sequence[str] | None = None, random_see
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : ModelSpec or MixedModelResult
+        A specification, or a fit of it.
     parameters : sequence of str, optional
         Which to draw, named as in ``conf_int``.
     random_seed : int
@@ -57,6 +61,7 @@ def prior(spec: "ModelSpec", parameters: Sequence[str] | None = None, random_see
     """
     import matplotlib.pyplot as plt
 
+    spec = spec.spec if isinstance(spec, MixedModelResult) else spec
     known = marginals(spec.design, spec.priors)
     chosen = _first(known) if parameters is None else _named(known, parameters)
     reml = reml_beside(spec.design, [m.name for m in known])

@@ -263,11 +263,18 @@ class MixedModelResult(Exporting, Predicting):
             For likelihood fits.
         FitError
             If ``n`` or ``random_seed`` is impossible.
+        DataError
+            If it is given data.
         """
         if not isinstance(self.uncertainty, Draws):
             raise UnavailableError(
                 "posterior_predictive needs draws; fit with method='nuts' or 'importance', or simulate from "
                 "the estimates: spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000)."
+            )
+        if isinstance(n, Mapping) or hasattr(n, "columns"):
+            raise DataError(
+                "posterior_predictive is of the rows used, and n a number of draws. For other rows write "
+                "fit.predict_draws(new_data, 'response')."
             )
         posterior = self.posterior["posterior"].to_dataset()
         return predictive_tree(self.design, self.uncertainty, self._training, posterior, n, random_seed)

@@ -100,6 +100,8 @@ def summarize(result: "MixedModelResult") -> Summary:
     notes = list(result.diagnostics.messages)
     if result.posterior is not None:
         notes.append("variance, sd and corr are each a posterior mean, so sd² isn't the variance.")
+    if result.likelihood is not None and getattr(result.spec, "given_priors", None):
+        notes.append(f"The priors given don't enter {METHODS[result.method]}: spec.fit('nuts') uses them.")
     if dropped:
         notes.append(f"Dropped, because earlier columns determine them: {listed(dropped)} (NaN above).")
     formula = short_formula(result.formula)
@@ -123,12 +125,17 @@ def random_table(result: "MixedModelResult") -> pd.DataFrame:
     for factor in result.design.factors:
         corr = result.random_corr[factor.key].to_numpy()
         for k in range(factor.n_coefficients):
-            linked = [corr[i, k] if (i, k) in pairs[factor.key] else np.nan for i in range(width)]
+            linked = [_rounded(corr[i, k]) if (i, k) in pairs[factor.key] else np.nan for i in range(width)]
             rows.append(linked)
     rows.append([np.nan] * width)
     for i in range(width):
         table[f"corr{i + 1}" if width > 1 else "corr"] = [row[i] for row in rows]
     return table.set_index(["group", "name"])
+
+
+def _rounded(corr: float) -> float:
+    """0 for what is less than four digits show; other small numbers are shown by their powers of ten."""
+    return 0.0 if abs(corr) < 5e-5 else corr
 
 
 def rows_used(result: "MixedModelResult") -> str:
