@@ -79,8 +79,8 @@ class Prior:
             raise PriorError(f"Unknown prior {family!r}.{hint} There are {', '.join(_PARAMETERS)}.")
         if positional:
             several = len(positional) == len(_PARAMETERS[family])
-            values = positional if several else ["..."] * len(_PARAMETERS[family])
-            named = [f"{name}={value}" for name, value in zip(_PARAMETERS[family], values, strict=True)]
+            shown = map(str, positional) if several else ["..."] * len(_PARAMETERS[family])
+            named = [f"{name}={value}" for name, value in zip(_PARAMETERS[family], shown, strict=True)]
             raise PriorError(
                 f"Parameters of a prior are given by name: Prior({', '.join([repr(family), *named])})."
             )

@@ -299,7 +299,7 @@ def test_contrasts_that_make_no_sense():
     with pytest.raises(bm.DataError, match="adjust is 'scheffe'; choose"):
         means.contrasts(adjust="scheffe")
     with pytest.raises(bm.UnavailableError, match="have no draws; fit by 'nuts'"):
-        means.draws  # noqa: B018
+        means.draws
     with pytest.raises(bm.DataError, match="method is 'all'; choose"):
         means.contrasts("all")
     with pytest.raises(

@@ -194,11 +194,10 @@ def _notes(
     if together:
         own = sorted(set().union(*together) & other)
         asked = [name for name in (*shown, *([var] if var else [])) if any(name in used for used in together)]
-        several = len(own) > 1
+        ending, they = ("", "them") if len(own) > 1 else ("s", "it")
         notes.append(
-            f"{_told(own)} interact{'' if several else 's'} with {_told(asked)}: results are others at other "
-            f"levels or values of {'them' if several else 'it'} (name {'them' if several else 'it'} in by, or "
-            "choose by at)."
+            f"{_told(own)} interact{ending} with {_told(asked)}: results are others at other levels or "
+            f"values of {they} (name {they} in by, or choose by at)."
         )
     covariates = [name for name in values if name not in factors and name not in (*shown, *averaged)]
     held = [f"{name} = {values[name][0]:.6g}" for name in covariates]

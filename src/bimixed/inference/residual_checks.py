@@ -84,7 +84,7 @@ def standardized_effects(fit: MixedModelResult, group: str) -> Array:
 
 
 def _variances_at_means(fit: MixedModelResult, key: str) -> Array:
-    """Variances of the effects given y, the fixed effects, and sds, correlations and σ at their means, (L, K)."""
+    """Variances of effects given y, the fixed effects, and sds, correlations and σ at their means, (L, K)."""
     design, estimates = fit.design, fit.estimates
     setup = set_up(design, False)
     problem = make_problem(setup.preparation.with_response(design.y), False, setup.unidentified)
