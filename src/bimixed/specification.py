@@ -198,7 +198,7 @@ class Specification(metaclass=_Named):
             "marginal" has the variance parameters alone, and a potential in which fixed and random effects
             are integrated out: no ``fixef``, no ``ranef_<group>``, no ``y``.
         parameterization : {"auto", "centered", "noncentered"}
-            As in :meth:`fit`.
+            As in :meth:`fit`. Draws of a fit suit "centered": PyMC draws what they lack from the prior.
         likelihood : bool
             Whether the response has its distribution. Without it give it one of your own: the linear
             predictor is ``model["mu"]``, the response ``model["response"]``.

@@ -321,3 +321,24 @@ def test_nutpie_samples_a_block_beside_another_term():
     with bm.ModelSpec("y ~ 1 + (0 + z | g) + (x | g)", table()).to_pymc():
         tree = pm.sample(draws=5, tune=5, chains=1, cores=1, progressbar=False, quiet=True, random_seed=1)
     assert tree["posterior"]["corr_g"].shape == (1, 5, 3, 3)
+
+
+@pytest.mark.filterwarnings("ignore:The following trace variables were implicitly frozen")
+def test_predictive_draws_of_a_fit_take_the_centred_model(interpreted):
+    """E(y | effects drawn) near the fitted values; a noncentred model's z aren't among a fit's draws."""
+    spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    fit = spec.fit("importance", draws=1000, random_seed=1, progress=False)
+    draws = fit.posterior["posterior"].to_dataset().isel(draw=slice(0, 100))
+    away = {}
+    for how in ("centered", "noncentered"):
+        drawn = pm.sample_posterior_predictive(
+            draws,
+            model=spec.to_pymc(parameterization=how),
+            var_names=["y"],
+            random_seed=1,
+            progressbar=False,
+        )
+        mean = drawn["posterior_predictive"]["y"].mean(("chain", "draw")).to_numpy()
+        away[how] = np.sqrt(np.mean((mean - fit.fitted.to_numpy()) ** 2))
+    assert away["centered"] < 1.5 * fit.sigma / np.sqrt(50)  # 100 draws, whose effects vary less than σ
+    assert away["noncentered"] > fit.sigma
