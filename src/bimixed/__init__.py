@@ -40,7 +40,7 @@ from bimixed.saving import load
 from bimixed.side_by_side import ResultTable, table
 from bimixed.spec import ModelSpec
 from bimixed.streaming import scan_duckdb, scan_parquet
-from bimixed.vocabulary import MODULE_NAMES
+from bimixed.vocabulary import module_hint
 
 if TYPE_CHECKING:
     from bimixed import plots
@@ -106,5 +106,5 @@ def __getattr__(name: str) -> Any:
         return import_module("bimixed.plots")
     if name == "MixedRegressor":
         return import_module("bimixed.estimator").MixedRegressor
-    hint = f"; write {MODULE_NAMES[name]}" if name in MODULE_NAMES else ""
-    raise AttributeError(f"module 'bimixed' has no attribute {name!r}{hint}")
+    hint = module_hint(name, MixedModelResult)
+    raise AttributeError(f"module 'bimixed' has no attribute {name!r}{'; ' if hint else ''}{hint}")

@@ -31,28 +31,6 @@ HYPERPRIOR = (
 )
 
 
-def letters(name: object) -> str:
-    """A name without its case and what isn't a letter.
-
-    Examples
-    --------
-    >>> letters("Half_StudentT")
-    'halfstudentt'
-    """
-    return "".join(char for char in str(name).lower() if char.isalpha())
-
-
-def written_out(given: str, families: Iterable[str]) -> str:
-    """The family that a spelling stands for, else the spelling.
-
-    Examples
-    --------
-    >>> written_out("HalfStudentT", ["half_normal", "half_student_t"])
-    'half_student_t'
-    """
-    return {letters(name): name for name in families}.get(letters(given), given)
-
-
 def group_hint(key: str, known: Iterable[str]) -> str:
     """What bambi's ``1|group`` and ``1|group_sigma`` are; "" for other keys."""
     found = re.fullmatch(r"\s*(\S.*?)\s*\|\s*(.+?)(_sigma)?\s*", key)

@@ -23,8 +23,9 @@ import numpy as np
 from bimixed.covariance import Array
 from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import BimixedWarning, PriorError, warn
-from bimixed.prior_names import FAMILIES, HYPERPRIOR, PARAMETERS, group_hint, letters, written_out
+from bimixed.prior_names import FAMILIES, HYPERPRIOR, PARAMETERS, group_hint
 from bimixed.shortening import MANY, lines_in_part, listed
+from bimixed.vocabulary import letters, spelled
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "normal": ("mu", "sigma"),
@@ -71,7 +72,7 @@ class Prior:
     parameters: dict[str, float]
 
     def __init__(self, family: str, *positional: float, **parameters: float):
-        family = written_out(family, _PARAMETERS)
+        family = spelled(family, _PARAMETERS)
         if family not in _PARAMETERS:
             close = difflib.get_close_matches(str(family).lower(), _PARAMETERS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""

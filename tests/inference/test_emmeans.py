@@ -284,7 +284,12 @@ def test_draws_have_posteriors_of_means_and_contrasts():
         ({"factor": "sex", "by": "sex"}, "named twice"),
         ({"factor": "sex", "at": {"treatment": "none"}}, "no level 'none'; it has 'Control'"),
         ({"factor": "sex", "level": 95}, "level is 95"),
-        ({"factor": "sex", "ddf": "kr"}, "ddf is 'kr'; choose one of"),
+        ({"factor": "sex", "ddf": "lme4"}, "ddf is 'lme4'; choose one of"),
+        ({"factor": "~ treatment | sex"}, r"name the columns: emmeans\(fit, 'treatment', by='sex'\)\."),
+        (
+            {"factor": "pairwise ~ treatment"},
+            r"name the columns: emmeans\(fit, 'treatment'\)\.contrasts\('pairwise'\)\.",
+        ),
     ],
 )
 def test_requests_that_make_no_sense(arguments, message):

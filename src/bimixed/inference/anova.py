@@ -13,6 +13,7 @@ from bimixed.inference.estimable import type_three_of_gaps
 from bimixed.inference.term_hypotheses import type_one, type_three, type_two
 from bimixed.results.fixef_tests import FixefTests, named_after
 from bimixed.results.student import f_tail
+from bimixed.vocabulary.values import TYPES as SPELLED_TYPES
 
 TYPES: dict[int, Any] = {1: type_one, 2: type_two, 3: type_three}
 
@@ -32,6 +33,7 @@ def anova_table(design: Design, tests: FixefTests | None, type_: int) -> pd.Data
             "F tests of terms belong to likelihood fits; of draws look at fit.test(...), which gives the "
             "posterior of any combination of coefficients, or compare models by fit.loo()."
         )
+    type_ = SPELLED_TYPES.get(str(type_).strip().lower(), type_)
     if type_ not in (1, 2, 3):
         raise DataError(f"type is {type_!r}; choose 1 (sequential), 2 or 3.")
     if design.wide is not None:

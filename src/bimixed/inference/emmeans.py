@@ -25,7 +25,7 @@ from bimixed.inference.marginal_means import MarginalMeans
 from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.tables import check_level
 from bimixed.results.uncertainty import Draws
-from bimixed.vocabulary import refuse_foreign_means
+from bimixed.vocabulary import means_of_formula, refuse_foreign_means
 
 if TYPE_CHECKING:
     from bimixed.results import MixedModelResult
@@ -218,6 +218,9 @@ def _order(grid: pd.DataFrame, levels: pd.DataFrame, shown: list[str]) -> Any:
 
 def _names(argument: str, given: Any) -> list[str]:
     names = [] if given is None else [given] if isinstance(given, str) else given
+    call = means_of_formula(given) if isinstance(given, str) else ""
+    if call:
+        raise DataError(f"{argument} is the formula {given!r}; name the columns: {call}.")
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{argument} is {given!r}; give a column's name or a list of names.")
     return list(names)

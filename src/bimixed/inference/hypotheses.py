@@ -17,7 +17,8 @@ from bimixed.results.student import f_tail
 from bimixed.results.summary import Summary, format_table
 from bimixed.results.tables import check_level, combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
-from bimixed.vocabulary import Hinting
+from bimixed.vocabulary import Hinting, spelled
+from bimixed.vocabulary.values import DDF as SPELLINGS
 
 if TYPE_CHECKING:
     from bimixed.results.inferring import Inferring
@@ -80,7 +81,7 @@ def linear_test(fit: "Inferring", given: Any, ddf: str | None, level: float) -> 
     L, values, labels = rows_of(fit.design.names, given)
     index = pd.Index(labels, name="hypothesis")
     if isinstance(fit.uncertainty, Draws):
-        if ddf is not None and ddf not in DDF:
+        if ddf is not None and spelled(ddf, DDF, SPELLINGS) not in DDF:
             raise DataError(f"ddf is {ddf!r}; draws need none, so leave it out.")
         independent_rows(L, values, fit.design.column_sizes)
         table = _posterior(fit.uncertainty, L, values, level, index)
@@ -214,6 +215,7 @@ class _Reader:
         sides = [self._side()]
         while self._take("==") or self._take("="):
             sides.append(self._side())
+        self._refuse_inequality(sides[0][1])
         whole = self.text[start : self.at].strip()
         if len(sides) == 1:
             (value, _), label = sides[0], whole
@@ -222,6 +224,17 @@ class _Reader:
             self._row(left - right, whole if len(sides) == 2 else f"{one} = {other}", start)
             for (left, one), (right, other) in pairwise(sides)
         ]
+
+    def _refuse_inequality(self, left: str) -> None:
+        self._space()
+        if not self.text.startswith(("<", ">"), self.at):
+            return
+        right = self.text[self.at :].split(",")[0].strip(" <>=")
+        raise self._error(
+            f"A hypothesis is an equation: write '{left} = {right}'. Of draws prob_positive is then the "
+            f"probability of {left} > {right}; of likelihood fits half the p-value is that of one side",
+            self.at,
+        )
 
     def _side(self) -> tuple[Array, str]:
         self._space()

@@ -17,7 +17,7 @@ from bimixed.results.fixef_tests import NAMES, FixefTests, named_after
 from bimixed.results.summary import Summary
 from bimixed.results.tables import combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
-from bimixed.vocabulary import refuse_foreign_means
+from bimixed.vocabulary import Hinting, refuse_foreign_means
 
 Adjust = Literal["auto", "tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "fdr", "none"]
 CANCELLED = 1e-12
@@ -25,7 +25,7 @@ CANCELLED = 1e-12
 
 
 @dataclass(frozen=True)
-class MarginalMeans:
+class MarginalMeans(Hinting):
     """Means (or slopes) by the levels of factors.
 
     Attributes

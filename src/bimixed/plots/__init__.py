@@ -1,5 +1,7 @@
 """Functions of results that return matplotlib axes or figures. The only folder with matplotlib."""
 
+from typing import Any
+
 from bimixed.plots.caterpillar import caterpillar
 from bimixed.plots.comparison import comparison_figure
 from bimixed.plots.density import density
@@ -16,6 +18,7 @@ from bimixed.plots.residuals import residuals
 from bimixed.plots.shrinkage import shrinkage
 from bimixed.plots.shrinkage_2d import shrinkage_2d
 from bimixed.plots.variances import variances
+from bimixed.vocabulary import plot_hint
 
 __all__ = [
     "caterpillar",
@@ -35,3 +38,9 @@ __all__ = [
     "shrinkage_2d",
     "variances",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Only asked for names that aren't here."""
+    hint = plot_hint(name)
+    raise AttributeError(f"bimixed.plots has no {name!r}{'; ' if hint else ''}{hint}")

@@ -10,6 +10,8 @@ from bimixed.covariance import Array
 from bimixed.design import Design
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.results.records import Estimates, FTest, SmallSampleOf
+from bimixed.vocabulary import spelled
+from bimixed.vocabulary.values import DDF as SPELLINGS
 
 DDF = ("satterthwaite", "kenward-roger", "residual", "normal")
 NAMES = {
@@ -77,6 +79,7 @@ class FixefTests:
             except UnavailableError:
                 return FixefTests(design, estimates, small_sample, "normal")
             ddf = "satterthwaite"
+        ddf = spelled(ddf, DDF, SPELLINGS)
         if ddf not in DDF:
             what = repr(ddf) if isinstance(ddf, str) else f"a {type(ddf).__name__}"
             more = "" if isinstance(ddf, str) else " Fits are compared by bm.lrtest(small, large)."

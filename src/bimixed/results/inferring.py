@@ -10,7 +10,8 @@ from bimixed.results.fixef_tests import FixefTests
 from bimixed.results.records import Likelihood
 from bimixed.results.refitting import Refitting
 from bimixed.results.uncertainty import NormalApproximation, Uncertainty
-from bimixed.vocabulary import explains_methods, refuse_unknown
+from bimixed.vocabulary import explains_methods, refuse_unknown, spelled
+from bimixed.vocabulary.values import LIMITS
 
 if TYPE_CHECKING:
     from bimixed.inference.hypotheses import HypothesisTest
@@ -179,6 +180,7 @@ class Inferring(Refitting):
             ``corr_<group>[<a>,<b>]`` and ``sigma``.
         """
         refuse_unknown("conf_int", unknown, ("level", "method", "ddf", "n", "random_seed"))
+        method = spelled(method, ("wald", "profile", "bootstrap"), LIMITS)
         if method not in ("wald", "profile", "bootstrap"):
             raise DataError(f"method is {method!r}; choose 'wald', 'profile' or 'bootstrap'.")
         tables.check_level(level)

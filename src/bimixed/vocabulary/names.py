@@ -49,6 +49,9 @@ RESULT_NAMES = {
     "hist": "diagnostics",
     "outlier_test": "influence()",
     "to_csv": "tidy(['fixed', 'ran_pars']).to_csv(path)",
+    "ngrps": "ngroups",
+    "df_residual": "glance()['df_residual']",
+    "is_singular": "diagnostics.singular",
 }
 """Attributes of other packages' results → ours."""
 _RESULT_SENTENCES = {
@@ -63,9 +66,31 @@ _RESULT_SENTENCES = {
     "resid_pearson": "write fit.resid / fit.sigma (with weights times their roots)",
     "use_t": "fit.coef_table().attrs['ddf'] says which tests there are",
     "deviance": "write -2 * fit.loglik",
-    **dict.fromkeys(("t_test", "f_test", "wald_test"), "write fit.test('x = 0, z = 1')"),
+    **dict.fromkeys(
+        ("t_test", "f_test", "wald_test", "contest", "hypothesis"), "write fit.test('x = 0, z = 1')"
+    ),
+    "getME": "write fit.theta, fit.design.X, fit.design.y, or what is asked for by its name: print(dir(fit))",
+    "REMLcrit": "write -2 * fit.loglik of a REML fit",
+    "update": "write fit.spec.update('. ~ . + x').fit()",
+    **dict.fromkeys(("emmeans", "ls_means", "lsmeans"), "write bm.emmeans(fit, 'f')"),
+    "emtrends": "write bm.emtrends(fit, 'f', var='x')",
+    **dict.fromkeys(
+        ("rstudent", "rstandard"),
+        "write fit.residuals_scaled(), or fit.resid / fit.sigma (with weights times their roots)",
+    ),
+    "weights": "write fit.design.weights",
+    **{name: f"write bm.{name}(fit)" for name in ("ranova", "drop1", "step", "rlrt")},
+    "vif": "they are the diagonal of the inverse of the correlations of slopes, from fit.vcov",
+    "waic": "write fit.loo(), of draws",
+    "to_dataframe": "write fit.tidy(['fixed', 'ran_pars']); of draws arviz.extract(fit.posterior, "
+    "var_names='fixef').to_dataframe()",
+    **dict.fromkeys(("plot_trace", "trace"), "write arviz.plot_trace_dist(fit.posterior)"),
+    "plot_predictions": "write bm.plots.means(bm.emmeans(fit, 'a', by='b'))",
+    "rhat": "write fit.diagnostics.rhat_max, or arviz.rhat(fit.posterior)",
+    "ess": "write fit.diagnostics.ess_bulk_min, or arviz.ess(fit.posterior)",
+    "hdi": "write arviz.hdi(fit.posterior['posterior']['fixef'])",
     "profile": "write bm.profile(fit), or fit.conf_int(method='profile')",
-    **dict.fromkeys(("prior_check", "powerscale_sensitivity"), "write bm.prior_check(fit)"),
+    **dict.fromkeys(("prior_check", "powerscale_sensitivity", "psense"), "write bm.prior_check(fit)"),
     **dict.fromkeys(("posterior_predict", "sample_posterior_predictive"), "write fit.posterior_predictive()"),
     **dict.fromkeys(("bootstrap", "bootMer"), "write bm.bootstrap(fit, n=1000, random_seed=1)"),
     **dict.fromkeys(("lrtest", "compare_lr_test"), "write bm.lrtest(small, large)"),
@@ -89,6 +114,9 @@ _SPEC_SENTENCES = {
     "fit_regularized": "there is no lasso here; priors=... and fit('nuts') shrink fixed effects",
     **dict.fromkeys(("prior_predictive", "sample_prior_predictive"), "write spec.sample_prior()"),
     "plot_priors": "write bm.plots.prior(spec)",
+    "build": "leave it out: a specification is ready; print(spec) shows how it was read",
+    "set_priors": "write spec.update(priors={'x': bm.Prior('normal', mu=0, sigma=1)})",
+    **dict.fromkeys(("graph", "backend"), "write pymc.model_to_graphviz(spec.to_pymc())"),
     "from_formula": "write ModelSpec.from_groups('y ~ x', data, groups='g'), or ModelSpec('y ~ x + (1 | g)', "
     "data)",
 }
@@ -108,25 +136,6 @@ def spec_hint(name: str, of_results: Iterable[str] = ()) -> str:
     hint = f"write fit.{name}" if name in of_results else result_hint(name)
     return f"fit first, fit = spec.fit(); {hint}" if hint else ""
 
-
-MODULE_NAMES = {
-    **dict.fromkeys(("lmer", "fit"), "ModelSpec('y ~ x + (1 | g)', data).fit()"),
-    "mixedlm": "ModelSpec.from_groups('y ~ x', data, groups='g').fit()",
-    "MixedLM": "ModelSpec.from_arrays(endog, exog, groups).fit()",
-    "Model": "ModelSpec('y ~ x + (1 | g)', data).fit('nuts')",
-    "from_formula": "ModelSpec.from_groups('y ~ x', data, groups='g')",
-    "simulate": "spec.simulate(fit.fixef, fit.random_cov, fit.sigma, n=1000, random_seed=1)",
-    "bootMer": "bm.bootstrap(fit, n=1000, random_seed=1)",
-    **dict.fromkeys(("exactRLRT", "exactLRT"), "bm.rlrt(fit, 'group[coefficient]')"),
-    **dict.fromkeys(("stepwise", "buildmer", "stepcAIC"), "bm.step(fit)"),
-    **dict.fromkeys(
-        ("PBmodcomp", "pbmodcomp", "KRmodcomp"),
-        "fit.test('x = 0', ddf='kenward-roger'), bm.lrtest(small, large), or bm.rlrt(fit, term)",
-    ),
-    "summary_col": "bm.table(one, other, names=['one', 'other'])",
-    "anova": "bm.lrtest(small, large), or fit.anova() for the terms of one fit",
-}
-"""Functions of other packages → ours."""
 
 _AS_TEXT = "write str(fit.summary()) for the text, bm.table(fit).to_latex() or .to_markdown() for a paper"
 _OBJECTS: Mapping[str, Mapping[str, str]] = {
@@ -149,6 +158,16 @@ _OBJECTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("statistic", "chisq", "lr"), "write test.table['chisq']"),
     },
     "Bootstrap": dict.fromkeys(("draws", "t", "samples"), "write boot.replicates"),
+    "MarginalMeans": {
+        **dict.fromkeys(("pairs", "contrast"), "write means.contrasts()"),
+        "test": "write means.contrasts(), or means.table: estimate / std_error is t on df",
+        **dict.fromkeys(
+            ("confint", "conf_int"), "write means.table; emmeans(..., level=0.9) for other limits"
+        ),
+        "plot": "write bm.plots.means(means)",
+        **dict.fromkeys(("summary", "to_dataframe", "summary_frame"), "write means.table"),
+        "cld": "letters aren't made; write means.contrasts()",
+    },
     "ResultTable": {
         "to_csv": "write bm.table(...).table.to_csv(path)",
         "to_html": "write bm.table(...).table.to_html(path)",

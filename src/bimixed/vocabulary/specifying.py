@@ -125,7 +125,8 @@ def _shown(name: str, value: Any) -> str:
 
 
 _SPECIFICATION = {
-    "family": "Responses are Gaussian here: leave it out. For counts and yes/no data use bambi.",
+    "family": "Responses are Gaussian here: leave it out. For counts and yes/no data use bambi; for long "
+    "tails spec.to_pymc(likelihood=False) takes a pm.StudentT of your own.",
     "link": "The link is the identity: leave it out; transform in the formula: 'log(y) ~ x'.",
     "dropna": "Write ModelSpec(formula, data, na_action='drop'), the default.",
     "missing": "Write ModelSpec(formula, data, na_action='drop') (the default), or 'raise'.",
@@ -133,7 +134,8 @@ _SPECIFICATION = {
     "subset": "Select the rows first: ModelSpec(formula, data[data['x'] > 0]).",
     "categorical": "Write C() around the columns in the formula, 'y ~ C(x)', or make them categories: "
     "data.astype({{'x': 'category'}}).",
-    "noncentered": "It is an argument of fit: spec.fit('nuts', parameterization='noncentered').",
+    "noncentered": "It is an argument of fit: spec.fit('nuts', form='hierarchical', parameterization="
+    "'noncentered') for True, 'centered' for False (given: {value}).",
     "auto_scale": "Default priors are always scaled by the data; print(spec.priors) shows them.",
     "center_predictors": "Nothing is centred behind your back; write center(x) in the formula.",
     "potentials": "Build the PyMC model with spec.to_pymc() and add the potential there.",
