@@ -142,5 +142,5 @@ def test_requests_that_make_no_sense():
         fit.anova("kenward-roger")
     with pytest.raises(bm.DataError, match="type is 4; choose 1"):
         fit.anova(type=4)
-    with pytest.raises(bm.DataError, match="ddf is 'kr'; choose one of"):
-        fit.anova("kr")
+    with pytest.raises(bm.DataError, match="ddf is 'lme4'; choose one of"):
+        fit.anova("lme4")

@@ -428,7 +428,7 @@ class TestErrors:
         with pytest.raises(bm.DataError, match="probability"):
             boot.conf_int(95)
         with pytest.raises(bm.DataError, match="choose 'wald', 'profile' or 'bootstrap'"):
-            intercepts.conf_int(method="boot")
+            intercepts.conf_int(method="score")
 
     def test_draws(self):
         spec = bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff"))

@@ -77,7 +77,7 @@ def test_tables(sleep):
 def test_requests_that_are_not_there_say_so(sleep):
     fit = sleep.fit()
     with pytest.raises(bm.DataError, match="choose one of 'satterthwaite', 'kenward-roger'"):
-        fit.coef_table(ddf="kr")
+        fit.coef_table(ddf="lme4")
     with pytest.raises(bm.DataError, match="'wald'"):
         fit.conf_int(method="score")
     with pytest.raises(bm.UnavailableError, match="aic"):
