@@ -20,7 +20,15 @@ from bimixed.trailing_rows import no_pairs, pair_map
 Ints = NDArray[np.intp]
 
 
-def assemble(moments: Moments, M: Sequence[Array] | None = None) -> tuple[CrossProducts, Ints]:
+def kept_columns(moments: Moments) -> Ints:
+    """Columns of X that earlier ones don't determine."""
+    to_U, *_ = _coordinates(moments, len(moments.names) - 1)
+    return independent_columns(gram_root(to_U.T @ moments.AA @ to_U))
+
+
+def assemble(
+    moments: Moments, M: Sequence[Array] | None = None, kept: Ints | None = None
+) -> tuple[CrossProducts, Ints]:
     """The engine's cross-products, and which columns of X are kept.
 
     The constant stands first where there is an intercept, so that centring the other columns and the
@@ -32,6 +40,8 @@ def assemble(moments: Moments, M: Sequence[Array] | None = None) -> tuple[CrossP
     moments : Moments
     M : sequence of (K, K) arrays, optional
         Coordinates of the random coefficients, b = M b̃; default those of the formula.
+    kept : int array, optional
+        These columns of X, if they are known already.
 
     Raises
     ------
@@ -43,7 +53,7 @@ def assemble(moments: Moments, M: Sequence[Array] | None = None) -> tuple[CrossP
     to_U, to_y, T, shift = _coordinates(moments, p)
     AA = moments.AA / scale
     gram = to_U.T @ AA @ to_U
-    kept = independent_columns(gram_root(gram))
+    kept = independent_columns(gram_root(gram)) if kept is None else kept
     to_U = to_U[:, kept]
     if moments.n <= len(kept):
         raise FitError(

@@ -105,7 +105,7 @@ class CrossProducts:
     chain : tuple of ChainFactor
     trailing : tuple of TrailingFactor
     S : (q, q) array or csr_array
-        Z'WZ of the trailing factors: dense, or sparse where there is an analysis.
+        Z'WZ of the trailing factors; sparse where there is an analysis, or where it is large and mostly 0.
     analysis : Analysis or None
         How the trailing part is factorized where that is done sparsely.
     bare : CrossProducts or None
@@ -146,6 +146,10 @@ class CrossProducts:
         if isinstance(self.S, np.ndarray):
             return dense.product(self.S, right)
         return np.asarray(self.S @ right)
+
+    def dense_S(self) -> Array:
+        """A copy of S, dense."""
+        return np.array(self.S) if isinstance(self.S, np.ndarray) else np.asarray(self.S.toarray())
 
     @cached_property
     def S_lower(self) -> Array:

@@ -153,7 +153,8 @@ class Pairs:
             return float(pair_kernels.weighted_inner(*self._lists, self.columns, values, weights, P))
         if self.is_full:
             full = self.matrix(values).toarray()
-            return float(np.sum(weights[:, None] * full * dense.product(full, dense.symmetric(P))))
+            whole = dense.symmetric(np.tril(P))
+            return float(np.sum(weights[:, None] * full * dense.product(full, whole)))
         gram = np.zeros_like(P)
         self.subtract_gram(np.sqrt(weights)[self.rows, None] * values, gram)
         return -float(2.0 * np.sum(np.tril(gram) * P) - np.diag(gram) @ np.diag(P))

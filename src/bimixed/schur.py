@@ -20,8 +20,11 @@ FILLED = 0.1
 """Share of linked trailing levels from which on the trailing part is dense: it fills in almost completely."""
 MOSTLY = 0.8
 """Share of columns in the dense core from which on there is no gain from the sparse rest."""
-COPIES = 4
+COPIES = 3
 """Dense matrices of the trailing part that exist at one time."""
+KEPT_DENSE = 2000
+"""Trailing columns up to which sums of products are kept dense beside a dense factorization."""
+MOSTLY_ZERO = 0.05
 PROBE = 100
 """Trailing levels that are looked at first."""
 
@@ -48,14 +51,18 @@ def trailing_products(
     node = np.repeat(np.arange(len(sizes)), sizes)
     pattern = _schur_pattern(S, node, chain)
     if pattern is None:
-        _require_memory(S.shape[0])
-        return S.toarray(), None
+        return _for_dense(S), None
     analysis = analyse(pattern, sizes)
     if analysis.n_core > MOSTLY * analysis.n_columns:
-        _require_memory(S.shape[0])
-        return S.toarray(), None
+        return _for_dense(S), None
     _require_memory(analysis.n_core)
     return S, analysis
+
+
+def _for_dense(S: sp.csr_array) -> Array | sp.csr_array:
+    """S where what is made of it is dense: itself only if that costs little beside."""
+    _require_memory(S.shape[0])
+    return S if S.shape[0] > KEPT_DENSE and S.nnz < MOSTLY_ZERO * S.shape[0] ** 2 else S.toarray()
 
 
 def _require_memory(columns: int) -> None:

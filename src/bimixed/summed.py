@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bimixed.assembly import assemble, gram_root
+from bimixed.assembly import assemble, gram_root, kept_columns
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor, SummedRows, rows_needed
@@ -91,7 +91,7 @@ class SummedDesign(Design):
         weights_column: str | None = None,
         has_offset: bool = False,
     ):
-        _, kept = assemble(moments)
+        kept = kept_columns(moments)
         known = {
             "formula": formula,
             "moments": moments,
@@ -110,7 +110,7 @@ class SummedDesign(Design):
 
     def cross_products(self, M: tuple[Array, ...]) -> CrossProducts:
         """Those of the engine, random coefficients in coordinates b = M b̃."""
-        return assemble(self.moments, M)[0]
+        return assemble(self.moments, M, self.kept)[0]
 
     # --- what rows are needed for ----------------------------------------------------------
 

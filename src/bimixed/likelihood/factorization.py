@@ -218,7 +218,7 @@ def factorize(cp: CrossProducts, T: Sequence[Array]) -> Factorization:
     N = [list(f.N) for f in cp.chain]
     C = [f.C for f in cp.chain]
     width, log_det = cp.width, 0.0
-    S = np.array(cp.S if cp.analysis is None else cp.S_lower)
+    S = cp.dense_S() if cp.analysis is None else np.array(cp.S_lower)
     steps = []
     for j, factor in enumerate(cp.chain):
         Tj = T[factor.place]

@@ -25,6 +25,8 @@ DOUBTFUL = 1e-6
 """Shares below this are looked at."""
 TRACE = 1e-4
 """Relative sds below this may be rounding."""
+HEAVY = 6000
+"""Columns of the trailing part from which on a point doesn't keep its factorization."""
 WORST = 1e100
 """Finite stand-in for a deviance that can't be computed, so that a line search shortens its step."""
 
@@ -69,8 +71,8 @@ class Problem:
             if has_one_factor(self.cp):
                 (T,) = relative_factors(self.cp, theta)
                 return OneFactorAt(self, theta, evaluate_one_factor(self.cp, T, self.reml))
-            at = evaluate(self.cp, theta, self.reml)
-            return GeneralAt(self, theta, at, gradient(self.cp, at, self.reml))
+            general = _general(self, theta)
+            return general if self.cp.width < HEAVY else LightAt.of(general)
         except np.linalg.LinAlgError:
             return Failed(np.zeros(len(x)))
 
@@ -327,6 +329,93 @@ class GeneralAt(At):
     def _average_information(self, of_H: bool) -> Array:
         p = self.problem
         return average_information(p.cp, self.evaluation, self.slopes, p.reml, of_H)
+
+
+def _general(problem: Problem, theta: Array) -> GeneralAt:
+    at = evaluate(problem.cp, theta, problem.reml)
+    return GeneralAt(problem, theta, at, gradient(problem.cp, at, problem.reml))
+
+
+@dataclass(frozen=True)
+class LightAt(At):
+    """What a search needs of a point; the rest is computed again where it is asked for.
+
+    The factorization of a large crossed design takes gigabytes, and a search holds two points.
+    """
+
+    deviance: float
+    variance: float
+    fixef: Array
+    information_root: Array
+    slopes_of_H: list[Array]
+    slope_of_theta: Array
+    slope_of_r2: Array
+    information: Mapping[bool, Array]
+
+    @staticmethod
+    def of(at: GeneralAt) -> "LightAt":
+        """Of a point with everything."""
+        return LightAt(
+            at.problem,
+            at.theta,
+            deviance=at.value,
+            variance=at.sigma2,
+            fixef=at.gamma,
+            information_root=at.root,
+            slopes_of_H=at.H_slopes,
+            slope_of_theta=at.theta_slope,
+            slope_of_r2=at.r2_theta,
+            information={of_H: at._average_information(of_H) for of_H in (False, True)},
+        )
+
+    @property
+    def value(self) -> float:
+        return self.deviance
+
+    @property
+    def sigma2(self) -> float:
+        return self.variance
+
+    @property
+    def gamma(self) -> Array:
+        return self.fixef
+
+    @property
+    def root(self) -> Array:
+        return self.information_root
+
+    @property
+    def H_slopes(self) -> list[Array]:
+        return self.slopes_of_H
+
+    @property
+    def theta_slope(self) -> Array:
+        return self.slope_of_theta
+
+    @property
+    def r2_theta(self) -> Array:
+        return self.slope_of_r2
+
+    @cached_property
+    def _again(self) -> GeneralAt:
+        return _general(self.problem, self.theta)
+
+    @property
+    def modes(self) -> list[Array]:
+        return self._again.modes
+
+    def conditional(self, place: int) -> Array:
+        return self._again.conditional(place)
+
+    @property
+    def absorbed_variance(self) -> Array:
+        return self._again.absorbed_variance
+
+    def full(self) -> tuple[Evaluation, Gradient]:
+        return self._again.full()
+
+    def _average_information(self, of_H: bool) -> Array:
+        return self.information[of_H]
 
 
 @dataclass(frozen=True)

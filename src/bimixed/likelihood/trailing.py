@@ -108,6 +108,21 @@ def _single_scale(trailing: Sequence[TrailingFactor], T: Sequence[Array]) -> Arr
     return np.concatenate([np.full(f.n_levels, T[f.place][0, 0]) for f in trailing])
 
 
+NONE = np.zeros((0, 0))
+MIRRORED = 512
+"""Rows that are mirrored at a time."""
+
+
+def mirror(lower: Array) -> None:
+    """Write the lower triangle of a square matrix above its diagonal too."""
+    n = len(lower)
+    for first in range(0, n, MIRRORED):
+        last = min(first + MIRRORED, n)
+        block = lower[first:last, first:last]
+        block[:] = np.tril(block) + np.tril(block, -1).T
+        lower[first:last, last:] = lower[last:, first:last].T
+
+
 @dataclass(frozen=True)
 class DenseTrailing:
     """S as a dense matrix.
@@ -118,7 +133,7 @@ class DenseTrailing:
     T : list of (K, K) arrays
         By place.
     S : (q, q) array
-        Its lower triangle is read.
+        Its lower triangle is read; empty where single coefficients all vary.
     chol : (q, q) array
         Lower Cholesky factor of M.
     """
@@ -133,8 +148,11 @@ class DenseTrailing:
         """Factorize; S is (q, q)."""
         scale = _single_scale(cp.trailing, T)
         if scale is not None:
-            M = S * scale
+            regular = all(inverse_if_regular(T[f.place]) is not None for f in cp.trailing)
+            M = S if regular else S.copy()  # where Λ can be inverted S isn't needed any more
+            M *= scale
             M *= scale[:, None]
+            S = NONE if regular else S
         else:
             full = dense.symmetric(np.tril(S))
             half = scale_trailing(cp.trailing, T, full, transpose=True)
@@ -157,13 +175,13 @@ class DenseTrailing:
 
     @cached_property
     def _lower_inverse(self) -> Array:
-        """Lower triangle of M⁻¹, zeros above."""
+        """Lower triangle of M⁻¹; what stands above isn't to be read."""
         return dense.inverse_of(self.chol)
 
     @cached_property
     def P(self) -> Array:
         """ΛM⁻¹Λ', (q, q)."""
-        half = scale_trailing(self.factors, self.T, dense.symmetric(self._lower_inverse))
+        half = scale_trailing(self.factors, self.T, self._inverse)
         return scale_trailing(self.factors, self.T, np.ascontiguousarray(half.T))
 
     def blocks(self, f: TrailingFactor) -> Array:
@@ -185,7 +203,17 @@ class DenseTrailing:
         return U - np.einsum("lac,lbc->ab", PS, rows.reshape(f.n_levels, len(T), -1))
 
     def product(self, pairs: Pairs, values: Array) -> Array:
-        return pairs.product(values, self.P)
+        scale = _single_scale(self.factors, self.T)
+        if scale is None:
+            return pairs.product(values, self.P)
+        own = scale[pairs.columns, None]
+        return pairs.product(values * own, self._inverse) * own
+
+    @cached_property
+    def _inverse(self) -> Array:
+        """M⁻¹: the lower inverse with its mirror image, in the same memory."""
+        mirror(self._lower_inverse)
+        return self._lower_inverse
 
     def within(self, columns: Ints, places: Ints | None) -> Array:
         return np.asarray(self.P[columns[:, :, None], columns[:, None, :]])

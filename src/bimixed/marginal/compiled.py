@@ -173,7 +173,7 @@ def structure_of(cp: CrossProducts) -> OneFactor | Structure:
         chain_ZR=ZR.joined(),
         N=N.joined(),
         C=C.joined(),
-        S=np.ascontiguousarray(cp.S),
+        S=np.ascontiguousarray(cp.dense_S()),
         ZR=np.ascontiguousarray(cp.ZR),
         RR=np.ascontiguousarray(cp.RR),
     )
