@@ -121,9 +121,8 @@ def test_chunks_in_any_order_give_the_same_sums(cuts, seed, which):
     fit = bm.ModelSpec(formula, frames, **given_too).fit("ml")
     reference = bm.ModelSpec(formula, DATA, **given_too).fit("ml")
     assert fit.loglik == pytest.approx(reference.loglik, rel=1e-10)
-    np.testing.assert_allclose(
-        fit.fixef["estimate"], reference.fixef["estimate"], rtol=1e-7, atol=1e-9, equal_nan=True
-    )
+    difference = (fit.fixef["estimate"] - reference.fixef["estimate"]) / reference.fixef["std_error"]
+    assert difference.abs().max() < 1e-6  # where the search ends depends on rounding
 
 
 def test_rows_left_out_are_counted_by_column(folder):
