@@ -20,7 +20,7 @@ from bimixed.results.convergence import (
     convergence,
     energy_fraction,
 )
-from bimixed.results.posterior import flatten, posterior_estimates
+from bimixed.results.posterior import flatten, kept_effects, posterior_estimates
 from bimixed.uncentred import uncentred_slopes
 
 MOST = 10_000
@@ -105,7 +105,7 @@ def fit_marginal(
     design = ready.design
     tree, kept = sample_marginal(ready, random_seed=random_seed, **how)
     messages = [*notes, *uncentred_slopes(design)]
-    details = {"form": f"marginal ({reason})"}
+    details = {"form": f"marginal ({reason})", **kept_effects(kept)}
     remedy = "try form='hierarchical'"
     return MixedModelResult(
         method="nuts",

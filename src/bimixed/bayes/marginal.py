@@ -62,7 +62,7 @@ def sample_marginal(
     n_chains, _, m = w.shape
     # draw by draw through all chains, so that an interrupt leaves whole draws
     Z = ready.coordinates(w.transpose(1, 0, 2).reshape(-1, m))
-    drawn = ready.draws(Z, np.random.default_rng(effects_seed), cores, progress)
+    drawn = ready.draws(Z, np.random.default_rng(effects_seed), cores, progress, n_chains)
     whole = len(drawn.sigma) // n_chains
     if whole < FEWEST:
         raise too_few()

@@ -28,6 +28,7 @@ def parameter_draws(fit: MixedModelResult, n: int, rng: np.random.Generator) -> 
     uncertainty, design = fit.uncertainty, fit.design
     step = max(1, CHUNK // sum(f.n_levels * f.n_coefficients for f in design.factors))
     if isinstance(uncertainty, Draws):
+        uncertainty = uncertainty.complete
         have = len(uncertainty.sigma)
         used = np.linspace(0, have - 1, min(n, have)).round().astype(np.intp)
         for first in range(0, len(used), step):

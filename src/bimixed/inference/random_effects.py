@@ -101,7 +101,7 @@ def combine(fit: MixedModelResult, combinations: Any, level: float) -> pd.DataFr
     index = pd.Index(list(combinations), name="combination", tupleize_cols=False)
     kept = fit.design.kept
     if isinstance(fit.uncertainty, Draws):
-        draws = fit.uncertainty
+        draws = fit.uncertainty.complete
         values = draws.beta[:, kept] @ X.T
         for key, own in Z.items():
             values = values + np.asarray(own @ draws.ranef[key].reshape(len(values), -1).T).T

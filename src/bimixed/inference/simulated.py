@@ -56,8 +56,8 @@ def simulated(fit: MixedModelResult, n: int, random: str, rng: np.random.Generat
 def _parameters(fit: MixedModelResult, n: int, random: str) -> tuple[Draws, Ints]:
     """Parameters to simulate from, and the places of those to use: the estimates n times, or draws."""
     if isinstance(fit.uncertainty, Draws):
-        have = len(fit.uncertainty.sigma)
-        return fit.uncertainty, np.linspace(0, have - 1, n).round().astype(np.intp)
+        have = len(fit.uncertainty.complete.sigma)
+        return fit.uncertainty.complete, np.linspace(0, have - 1, n).round().astype(np.intp)
     estimates = fit.estimates
     if random == "new":
         check_identified(

@@ -9,7 +9,7 @@ from bimixed.marginal.importance import importance
 from bimixed.marginal.ready import ReadyPosterior
 from bimixed.results import Diagnostics, MixedModelResult
 from bimixed.results.convergence import ESS
-from bimixed.results.posterior import draws_tree, posterior_estimates
+from bimixed.results.posterior import draws_tree, kept_effects, posterior_estimates
 from bimixed.uncentred import uncentred_slopes
 
 TRUSTED = 0.7
@@ -67,7 +67,10 @@ def fit_importance(
             seconds=time.perf_counter() - began,
             ess_bulk_min=weighted.ess,
             pareto_k=weighted.pareto_k,
-            details={"form": "marginal (importance sampling of the variance parameters)"},
+            details={
+                "form": "marginal (importance sampling of the variance parameters)",
+                **kept_effects(kept),
+            },
         ),
         uncertainty=kept,
         posterior=draws_tree(design, kept, 1),

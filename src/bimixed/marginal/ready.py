@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import Design
@@ -16,6 +17,14 @@ from bimixed.results.posterior import make_draws
 from bimixed.results.uncertainty import Draws
 
 COMPILING = "Compiling the density of models of this kind: ten seconds to a minute, once on this machine."
+
+
+Ints = NDArray[np.intp]
+
+LARGEST = 1e8
+"""Numbers in the draws of random effects that are kept: 0.8 gigabytes."""
+FEWEST = 200
+"""Draws of random effects that are kept at least."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +103,17 @@ class ReadyPosterior:
         return np.array(each(self.log_density, rows, what=what, workers=workers, progress=progress))
 
     def draws(
-        self, Z: Array, rng: np.random.Generator, cores: int | None = None, progress: bool = False
+        self,
+        Z: Array,
+        rng: np.random.Generator,
+        cores: int | None = None,
+        progress: bool = False,
+        chains: int = 1,
     ) -> Draws:
         """Everything of each row of Z: variance parameters, and β and b drawn given them.
 
-        After an interrupt the first rows only.
+        After an interrupt the first rows only. Of very many random effects every so-manieth draw of each
+        chain is kept.
 
         Parameters
         ----------
@@ -108,8 +123,15 @@ class ReadyPosterior:
         cores : int, optional
             Threads where a draw takes long; changes no number.
         progress : bool
+        chains : int
+            Whose draws come in turn.
         """
-        kept, effects = self._effects(Z, rng, cores, progress)
+        with_ranef = self._with_ranef(len(Z), chains)
+        if with_ranef is None:
+            kept, effects = self._effects(Z, rng, cores, progress)
+        else:
+            kept, effects = self._some_effects(Z, with_ranef, rng, cores, progress)
+            with_ranef = with_ranef[with_ranef < len(kept)]
         Z = Z[: len(kept)]
         posterior, design = self.posterior, self.design
         factors = posterior.coordinates.factors(Z)
@@ -118,7 +140,37 @@ class ReadyPosterior:
         beta = np.full((len(Z), len(design.names)), np.nan)
         beta[:, design.kept] = kept
         ranef = {f.key: posterior.covariates.effects(j, effects[j]) for j, f in enumerate(design.factors)}
-        return make_draws(design, beta, cov, sigma, ranef)
+        return make_draws(design, beta, cov, sigma, ranef, with_ranef)
+
+    def _with_ranef(self, n: int, chains: int) -> Ints | None:
+        """Which draws of the random effects are kept; None for all."""
+        most = max(FEWEST, int(LARGEST / max(self.n_effects, 1)))
+        if n <= most:
+            return None
+        rounds = n // chains
+        step = next(k for k in range(1, rounds + 1) if rounds % k == 0 and (n // k <= most or k == rounds))
+        return np.flatnonzero((np.arange(n) // chains) % step == 0)
+
+    @property
+    def n_effects(self) -> int:
+        return sum(f.n_levels * f.n_coefficients for f in self.design.factors)
+
+    def _some_effects(
+        self, Z: Array, chosen: Ints, rng: np.random.Generator, cores: int | None, progress: bool
+    ) -> tuple[Array, dict[int, Array]]:
+        """β of all draws and b of some, a stretch of draws at a time."""
+        length = max(1, int(LARGEST / max(self.n_effects, 1)) // 4)
+        betas: list[Array] = []
+        found: dict[int, list[Array]] = {}
+        for first in range(0, len(Z), length):
+            beta, effects = self._effects(Z[first : first + length], rng, cores, progress)
+            betas.append(beta)
+            places = chosen[(chosen >= first) & (chosen < first + len(beta))] - first
+            for place, own in effects.items():
+                found.setdefault(place, []).append(own[places])
+            if len(beta) < len(Z[first : first + length]):
+                break
+        return np.concatenate(betas), {place: np.concatenate(own) for place, own in found.items()}
 
     def _effects(
         self, Z: Array, rng: np.random.Generator, cores: int | None, progress: bool

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bimixed.covariance import Array
 from bimixed.design import Design
@@ -25,7 +26,7 @@ def draws_tree(design: Design, draws: Draws, chains: int) -> Any:
     """
     import xarray
 
-    values = {"sigma": draws.sigma}
+    values, effects = {"sigma": draws.sigma}, {}
     if len(design.kept):
         values["fixef"] = draws.beta[:, design.kept]
     for factor in design.factors:
@@ -33,9 +34,15 @@ def draws_tree(design: Design, draws: Draws, chains: int) -> Any:
         values[f"sd_{key}"] = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
         if factor.template.correlated_pairs():
             values[f"corr_{key}"] = correlations(cov)
-        values[f"ranef_{key}"] = draws.ranef[factor.key]
-    apart = {name: value.reshape(chains, -1, *value.shape[1:]) for name, value in values.items()}
-    return xarray.DataTree.from_dict({"posterior": parameter_dataset(design, apart)})
+        effects[f"ranef_{key}"] = draws.ranef[factor.key]
+
+    def dataset(own: dict[str, Array]) -> Any:
+        apart = {name: value.reshape(chains, -1, *value.shape[1:]) for name, value in own.items()}
+        return parameter_dataset(design, apart)
+
+    if draws.with_ranef is None:
+        return xarray.DataTree.from_dict({"posterior": dataset({**values, **effects})})
+    return xarray.DataTree.from_dict({"posterior": dataset(values), "posterior_ranef": dataset(effects)})
 
 
 def flatten(design: Design, tree: Any) -> Draws:
@@ -65,7 +72,12 @@ def flatten(design: Design, tree: Any) -> Draws:
 
 
 def make_draws(
-    design: Design, beta: Array, cov: dict[str, Array], sigma: Array, ranef: dict[str, Array]
+    design: Design,
+    beta: Array,
+    cov: dict[str, Array],
+    sigma: Array,
+    ranef: dict[str, Array],
+    with_ranef: NDArray[np.intp] | None = None,
 ) -> Draws:
     """Draws with the names of a design's coefficients."""
     return Draws(
@@ -75,6 +87,7 @@ def make_draws(
         ranef=ranef,
         pairs={f.key: f.template.correlated_pairs() for f in design.factors},
         names={f.key: f.names for f in design.factors},
+        with_ranef=with_ranef,
     )
 
 
@@ -102,6 +115,15 @@ def posterior_estimates(design: Design, draws: Draws) -> Estimates:
         ranef_sd={key: b.std(axis=0, ddof=1) for key, b in draws.ranef.items()},
         residual_variance=float(np.mean(draws.sigma**2)),
     )
+
+
+def kept_effects(draws: Draws) -> dict[str, str]:
+    """What to tell where random effects are kept of some draws alone."""
+    if draws.with_ranef is None:
+        return {}
+    return {
+        "ranef": f"{len(draws.with_ranef)} of {len(draws.sigma)} draws kept (posterior['posterior_ranef'])"
+    }
 
 
 def correlations(cov: Array) -> Array:

@@ -33,6 +33,9 @@ def predictive_tree(
 
     check_count("n", n)
     check_seed(random_seed)
+    if draws.with_ranef is not None:
+        each_chain = len(draws.with_ranef) // posterior.sizes["chain"]
+        posterior, draws = posterior.isel(draw=draws.with_ranef[:each_chain]), draws.complete
     chains, length = posterior.sizes["chain"], posterior.sizes["draw"]
     each = min(max(n // chains, 1), length)
     within = np.linspace(0, length - 1, each).round().astype(np.intp)

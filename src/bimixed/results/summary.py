@@ -95,6 +95,8 @@ def summarize(result: "MixedModelResult") -> Summary:
         fixed = fixed.rename(columns={"estimate": "mean", "std_error": "sd"})
         fixed_title = "Fixed effects (posterior; limits are equal tails of 95 %)"
         facts += [("Sampling", _sampling(result)), ("Form", str(result.diagnostics.details["form"]))]
+        if "ranef" in result.diagnostics.details:
+            facts.append(("Random effects", str(result.diagnostics.details["ranef"])))
     facts.append(("Time", format_seconds(result.diagnostics.seconds)))
     dropped = result.design.dropped
     notes = list(result.diagnostics.messages)

@@ -134,6 +134,8 @@ class Draws:
         Coefficients whose correlation is a parameter.
     names : mapping, group → tuple of str
         The K coefficients.
+    with_ranef : int array or None
+        Which draws have random effects, where these are so many that not all draws of them are kept.
     """
 
     beta: Array
@@ -142,6 +144,21 @@ class Draws:
     ranef: Mapping[str, Array]
     pairs: Mapping[str, list[tuple[int, int]]]
     names: Mapping[str, tuple[str, ...]]
+    with_ranef: NDArray[np.intp] | None = None
+
+    @property
+    def complete(self) -> "Draws":
+        """The draws that have random effects."""
+        if self.with_ranef is None:
+            return self
+        own = self.with_ranef
+        return replace(
+            self,
+            beta=self.beta[own],
+            random_cov={key: cov[own] for key, cov in self.random_cov.items()},
+            sigma=self.sigma[own],
+            with_ranef=None,
+        )
 
     def fixef_interval(self, level: float) -> Interval:
         return equal_tails(self.beta, level)
@@ -194,21 +211,26 @@ class Draws:
     def responses(self, rows: PredictionRows, rng: np.random.Generator) -> Array:
         """Draws of new responses, (draws, m)."""
         mu = self.linear_predictor(rows, rng)
-        return mu + self.residual_sds(rows) * rng.standard_normal(mu.shape)
+        return mu + self.complete.residual_sds(rows) * rng.standard_normal(mu.shape)
 
     def log_densities(self, rows: PredictionRows, y: Array) -> Array:
         """Log-density of each response given random effects, (draws, m); levels are known ones."""
-        mu, sd = self.linear_predictor(rows, np.random.default_rng(0)), self.residual_sds(rows)
+        mu, sd = self.linear_predictor(rows, np.random.default_rng(0)), self.complete.residual_sds(rows)
         return np.asarray(-0.5 * ((y - mu) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi))
 
     def at(self, places: NDArray[np.intp]) -> "Draws":
         """These draws alone, in this order."""
+        own, known = places, None
+        if self.with_ranef is not None:
+            has = np.isin(places, self.with_ranef)
+            known, own = np.flatnonzero(has), np.searchsorted(self.with_ranef, places[has])
         return replace(
             self,
             beta=self.beta[places],
             random_cov={key: cov[places] for key, cov in self.random_cov.items()},
             sigma=self.sigma[places],
-            ranef={key: effects[places] for key, effects in self.ranef.items()},
+            ranef={key: effects[own] for key, effects in self.ranef.items()},
+            with_ranef=known,
         )
 
     def residual_sds(self, rows: PredictionRows) -> Array:
@@ -218,6 +240,8 @@ class Draws:
 
     def linear_predictor(self, rows: PredictionRows, rng: np.random.Generator) -> Array:
         """Draws of Xβ + Zb + offset, (draws, m); new levels drawn where they are sampled."""
+        if self.with_ranef is not None:
+            return self.complete.linear_predictor(rows, rng)
         estimable = ~np.isnan(self.beta).any(axis=0)
         mu = self.beta[:, estimable] @ rows.rows.X[:, estimable].T + rows.rows.offset
         if rows.groups:
