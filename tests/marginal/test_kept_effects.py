@@ -9,7 +9,7 @@ from bimixed.marginal import ready
 
 @pytest.mark.parametrize("method", ["nuts", "importance"])
 def test_some_draws_of_effects(monkeypatch, method):
-    """Variance parameters are drawn before effects, with the same seeds, so that they are the same numbers."""
+    """Variance parameters are drawn before effects, by the same seeds: they are the same numbers."""
     spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
     how = {"random_seed": 1, "progress": False, "draws": 250 if method == "nuts" else 1000}
     every = spec.fit(method, **how)

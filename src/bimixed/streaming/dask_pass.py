@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from bimixed.exceptions import DataError, UnavailableError
+from bimixed.exceptions import UnavailableError
 from bimixed.streaming.encoder import RowEncoder
-from bimixed.streaming.frame_sources import DaskSource
+from bimixed.streaming.frame_sources import DaskSource, asked_of_dask
 
 BRANCHES = 8
 """Sums that are added at a time: a tree, so that no worker needs all of them."""
@@ -19,17 +19,6 @@ def _delayed() -> Any:
     except ImportError as error:
         raise UnavailableError("python -m pip install 'bimixed[scale]' installs Dask.") from error
     return delayed
-
-
-def _computed(value: Any) -> Any:
-    from bimixed.exceptions import BimixedError
-
-    try:
-        return value.compute()
-    except BimixedError:
-        raise
-    except Exception as error:
-        raise DataError(f"Dask stopped: {type(error).__name__}: {error}") from error
 
 
 def sums(
@@ -45,7 +34,7 @@ def sums(
     level = [delayed(chunk_sums, pure=True)(part, shared) for part in frame.to_delayed()]
     while len(level) > 1:
         level = [delayed(added, pure=True)(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
-    return _computed(level[0])
+    return asked_of_dask(level[0].compute)
 
 
 def categories(
@@ -53,4 +42,6 @@ def categories(
 ) -> dict[tuple[str, ...], pd.DataFrame]:
     """Values of each set of columns in complete rows."""
     frame = source.frame[list(columns)].dropna()
-    return {own: _computed(frame[list(own)].drop_duplicates()).reset_index(drop=True) for own in sets}
+    return {
+        own: asked_of_dask(frame[list(own)].drop_duplicates().compute).reset_index(drop=True) for own in sets
+    }

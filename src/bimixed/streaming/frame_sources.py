@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bimixed.design.frame import column_names, to_pandas
-from bimixed.exceptions import DataError
+from bimixed.exceptions import BimixedError, DataError
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,22 @@ class FramesPiece:
             yield to_pandas(frame, columns)
 
 
+def asked_of_dask(compute: Callable[[], Any]) -> Any:
+    """What Dask computes.
+
+    Raises
+    ------
+    DataError
+        Where it stops; errors of ours as they are.
+    """
+    try:
+        return compute()
+    except BimixedError:
+        raise
+    except Exception as error:
+        raise DataError(f"Dask stopped: {type(error).__name__}: {error}") from error
+
+
 @dataclass(frozen=True)
 class DaskSource:
     """A Dask DataFrame; sums are made where its partitions are."""
@@ -75,7 +91,7 @@ class DaskSource:
 
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
         """Rows of the first partitions that have any."""
-        return self.frame[list(columns)].head(n, npartitions=-1)
+        return asked_of_dask(lambda: self.frame[list(columns)].head(n, npartitions=-1))
 
 
 @dataclass(frozen=True)
@@ -93,4 +109,4 @@ class DaskPiece:
 
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """The partition."""
-        yield self.frame[list(columns)].get_partition(self.number).compute()
+        yield asked_of_dask(self.frame[list(columns)].get_partition(self.number).compute)

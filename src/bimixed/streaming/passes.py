@@ -149,7 +149,7 @@ def _distinct(source: Any, own: tuple[str, ...], columns: Sequence[str], most: i
     chosen = ", ".join(map(quoted, own))
     where = is_complete(columns, source.schema)
     sql = f"SELECT DISTINCT {chosen} FROM {whole.clause} WHERE {where} LIMIT {most + 1}"
-    return whole.query(sql).df()
+    return whole.table(sql)
 
 
 def _collected(

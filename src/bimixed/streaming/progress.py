@@ -33,7 +33,7 @@ class PassProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.has_line:
+        if self.has_line or self.shown:
             self._tell()
             print(file=sys.stderr)
 

@@ -62,21 +62,38 @@ class QueryPiece:
     size: int
     clause: str
 
-    def query(self, sql: str) -> Any:
-        """Run a query.
+    def rows(self, sql: str) -> list[Any]:
+        """All rows that a query gives, tuples.
 
         Raises
         ------
         DataError
             Naming the piece, where it can't be read.
         """
-        return self.source.query(sql, self.name)
+        return list(self._read(sql, "fetchall"))
+
+    def table(self, sql: str) -> pd.DataFrame:
+        """The table that a query gives.
+
+        Raises
+        ------
+        DataError
+            Naming the piece, where it can't be read.
+        """
+        return self._read(sql, "df")
+
+    def _read(self, sql: str, how: str) -> Any:
+        result = self.source.query(sql, self.name)
+        try:
+            return getattr(result, how)()
+        except duckdb_module().Error as error:
+            raise unreadable(self.name, error) from error
 
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """The rows of these columns, a chunk at a time."""
         chosen = ", ".join(map(quoted, columns))
         _require_pyarrow()
-        result = self.query(f"SELECT {chosen} FROM {self.clause}")
+        result = self.source.query(f"SELECT {chosen} FROM {self.clause}", self.name)
         try:
             for batch in result.to_arrow_reader(ROWS):
                 yield batch.to_pandas()
@@ -99,7 +116,8 @@ def unreadable(name: str, error: Exception) -> DataError:
     column = re.search(r'column "?([^"\s]+)"?', text)
     where = f", column {column.group(1)!r}" if column else ""
     return DataError(
-        f"{name}{where} can't be read: {text} Mend or replace it and run again: with checkpoint= the parts "
+        f"{name}{where} can't be read: {text.rstrip('.')}. Mend or replace it and run again: with "
+        "checkpoint= the parts "
         "that were "
         "read before aren't read again."
     )

@@ -119,7 +119,7 @@ class ParquetSource:
         return first
 
     def _schema_of(self, file: str) -> dict[str, str]:
-        rows = self.query(f"DESCRIBE SELECT * FROM {parquet(file)}", file).fetchall()
+        rows = QueryPiece(self, file, "", 0, "").rows(f"DESCRIBE SELECT * FROM {parquet(file)}")
         return {str(row[0]): str(row[1]) for row in rows}
 
     def query(self, sql: str, name: str) -> Any:
@@ -148,7 +148,7 @@ class ParquetSource:
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
         """Rows of the first file; categories keep their order where pyarrow is installed."""
         chosen = ", ".join(map(quoted, columns))
-        return self.query(f"SELECT {chosen} FROM {parquet(self.files[0])} LIMIT {n}", self.files[0]).df()
+        return self.pieces()[0].table(f"SELECT {chosen} FROM {parquet(self.files[0])} LIMIT {n}")
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns.
@@ -199,7 +199,7 @@ class DuckDBSource:
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
         """Some rows."""
         chosen = ", ".join(map(quoted, columns))
-        return self.query(f"SELECT {chosen} FROM bimixed_source LIMIT {n}", self.description).df()
+        return self.whole().table(f"SELECT {chosen} FROM bimixed_source LIMIT {n}")
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns."""
@@ -211,7 +211,7 @@ def _sample(source: Any, n: int, random_seed: int) -> pd.DataFrame:
     sql = (
         f"SELECT * FROM {whole.clause} USING SAMPLE reservoir({int(n)} ROWS) REPEATABLE ({int(random_seed)})"
     )
-    return whole.query(sql).df()
+    return whole.table(sql)
 
 
 def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> ParquetSource:

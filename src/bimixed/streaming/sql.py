@@ -91,7 +91,7 @@ class CellQuery:
         counts = self._survey(piece)
         if counts.complete == 0:
             return None, counts
-        cells = piece.query(self._sql(piece, bool(counts.missing))).df()
+        cells = piece.table(self._sql(piece, bool(counts.missing)))
         own = CellSums(self.encoder, self.products, self.places, self.shifts, self._renamed(cells))
         moments = own.moments()
         sums = {name: total for name, total in own.column_sums().items() if name in counts.lows}
@@ -121,7 +121,7 @@ class CellQuery:
         columns = self.encoder.columns
         first = ["count(*)", *(f"count({quoted(name)})" for name in columns)]
         limits = [f"{f}({quoted(name)})" for name in self._numeric for f in ("min", "max")]
-        found = piece.query(f"SELECT {', '.join(first + limits)} FROM {piece.clause}").fetchall()[0]
+        found = piece.rows(f"SELECT {', '.join(first + limits)} FROM {piece.clause}")[0]
         rows, own = int(found[0]), found[len(first) :]
         complete = rows
         missing = {name: rows - known for name, known in zip(columns, found[1 : len(first)], strict=True)}
@@ -129,12 +129,12 @@ class CellQuery:
             isinstance(v, float) and np.isnan(v) for v in own
         ):  # NaN is the largest
             told = [f"count_if({self._is_missing(name)})" for name in columns]
-            counts = piece.query(f"SELECT {', '.join(told)} FROM {piece.clause}").fetchall()[0]
+            counts = piece.rows(f"SELECT {', '.join(told)} FROM {piece.clause}")[0]
             missing = {name: int(count) for name, count in zip(columns, counts, strict=True)}
             self._refuse_missing(missing, rows)
             where = is_complete(columns, self.schema)
             sql = f"SELECT {', '.join(['count(*)', *limits])} FROM {piece.clause} WHERE {where}"
-            complete, *own = piece.query(sql).fetchall()[0]
+            complete, *own = piece.rows(sql)[0]
         values = {name: own[2 * i : 2 * i + 2] for i, name in enumerate(self._numeric)} if complete else {}
         for name, (low, high) in values.items():
             self._refuse_extremes(piece, name, low, high)
