@@ -10,13 +10,14 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench optima calibration docs notebooks dist lint types clean constraints
+.PHONY: help env demo test bench bench-scale optima calibration docs notebooks dist lint types clean constraints
 
 help:
 	@echo "make demo    radon fitted by REML and by NUTS: comparison, picture, HTML page"
 	@echo "make test    all tests"
 	@echo "make bench   times against other packages, in an environment of their own: docs/benchmarks.md"
 	@echo "             (takes long; a part: make bench BENCH='--works sleepstudy nested')"
+	@echo "make bench-scale  data in Parquet, to 1e8 rows: docs/scale_times.md (half an hour, 7 GB of disk, 8 of memory)"
 	@echo "make optima  whose log-likelihood is higher, on hundreds of models: docs/optima.md"
 	@echo "make calibration  ranks of true values in simulated posteriors: docs/calibration.md, and coverage of"
 	@echo "             intervals of every kind: docs/coverage.md"
@@ -53,6 +54,10 @@ $(PEERS_STAMP): benchmarks/peers.txt | $(STAMP)
 bench: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(BENCH)
 	$(BIN)/python benchmarks/inference_times.py
+
+# SCALE: options of benchmarks/scale/bench.py, such as --data FOLDER (7 GB), --parts ladder.
+bench-scale: $(STAMP)
+	$(BIN)/python benchmarks/scale/bench.py $(SCALE)
 
 optima: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/optima.py --peers $(PEERS)/bin/python --r "$$(command -v Rscript)"

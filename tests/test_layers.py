@@ -84,7 +84,7 @@ LAZY = {
 }
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")
-HOMES |= {"matplotlib": "plots", "formulaic": "design", "sklearn": "estimator"}
+HOMES |= {"matplotlib": "plots", "formulaic": "design", "sklearn": "estimator", "duckdb": "streaming"}
 
 
 def layer(path):
