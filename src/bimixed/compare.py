@@ -19,6 +19,7 @@ from bimixed.overlaps import Marginal, marginals, overlap
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary, format_seconds, rows_used
 from bimixed.shortening import MANY, listed, short_formula
+from bimixed.summed import SummedDesign
 from bimixed.verdicts import agreement_table, overall
 from bimixed.vocabulary import refuse_foreign_compare
 
@@ -395,6 +396,8 @@ def own_estimates(result: MixedModelResult, factor: RandomFactor) -> Array:
     if factor.is_mixed:  # no level has rows of its own
         return np.full((factor.n_levels, factor.n_coefficients), np.nan)
     beta = np.where(np.isnan(result.estimates.beta), 0.0, result.estimates.beta)
+    if isinstance(design, SummedDesign):
+        return design.own_estimates(factor.key, beta)
     rest = design.y - design.X @ beta - (0.0 if design.offset is None else design.offset)
     root = root_of_weights(design)
     levels = Levels(factor, list(range(factor.n_coefficients)), root)

@@ -20,6 +20,9 @@ from bimixed.moments import MomentFactor, Moments
 
 Ints = NDArray[np.intp]
 
+KNOWN = 1e-10
+"""Least eigenvalue of a level's products, diagonal 1, at which its own estimates are unique."""
+
 
 @dataclass(frozen=True)
 class RowCounts:
@@ -224,6 +227,28 @@ class SummedDesign(Design):
         first = m.plain[0, 1 : p + 1]
         products = m.plain[1 : p + 1, 1 : p + 1] - np.outer(first, first) / m.n
         return np.asarray(gram_root(products / m.n) * np.sqrt(p))
+
+    def own_estimates(self, key: str, beta: Array) -> Array:
+        """Least squares of y − Xβ on the columns of each level of a group, (L, K); NaN where not unique."""
+        m = self.moments
+        place = [f.key for f in self.factors].index(key)
+        factor = m.factors[place]
+        L, K = len(factor.levels), len(factor.names)
+        rest = np.concatenate([[m.centre[-1] - m.centre[:-1] @ beta], -beta, [1.0]])
+        right = (m.ZA[place] @ rest).reshape(L, K)
+        entries = m.ZZ[place, place].tocoo()
+        row, column = entries.coords
+        A = np.zeros((L, K, K))
+        A[row // K, row % K, column % K] = entries.data
+        size = np.sqrt(np.einsum("lkk->lk", A))
+        unit = np.where(size > 0.0, size, 1.0)
+        values, vectors = np.linalg.eigh(A / unit[:, :, None] / unit[:, None, :])
+        known = values[:, 0] > KNOWN
+        values[~known] = 1.0
+        half = np.einsum("lkj,lk->lj", vectors, right / unit) / values
+        own = np.einsum("lkj,lj->lk", vectors, half) / unit
+        own[~known] = np.nan
+        return own @ np.linalg.inv(factor.uncentred()).T
 
     # --- models that differ in the fixed part ----------------------------------------------
 

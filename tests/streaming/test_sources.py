@@ -247,4 +247,10 @@ def test_posteriors_of_sums_are_those_of_rows(folder):
     )
     reml = bm.ModelSpec(formula, bm.scan_parquet(folder)).fit()
     comparison = bm.compare(reml, nuts)
+    assert "fits agree" in str(comparison)
+    own = bm.compare(
+        bm.ModelSpec("y ~ x + (x | g)", DATA).fit(), bm.ModelSpec("y ~ x + (x | g)", [DATA]).fit()
+    )
+    shrunk = own.shrinkage["g"]
+    np.testing.assert_allclose(shrunk.iloc[:, 1], shrunk.iloc[:, 4], atol=1e-6)
     assert (comparison.fixef["difference_sd"].abs() < 0.3).all()
