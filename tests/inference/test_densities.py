@@ -133,3 +133,11 @@ def test_kinds_that_do_not_go_together(fit):
         densities.wald(draws, "sigma")
     with pytest.raises(bm.DataError, match="no parameter 'Days'"):
         densities.posterior(draws, "Days")
+
+
+def test_long_tails_leave_the_middle_as_it_is():
+    """|t| with 2 degrees of freedom: the density at 0 is 1/√2; smoothing takes less than 3 %, noise is 4 %."""
+    draws = np.abs(np.random.default_rng(5).standard_t(2, 4000))
+    found = densities.smoothed(draws, (0.0, np.inf))
+    np.testing.assert_allclose(found.density[found.value < 0.1], np.sqrt(0.5), rtol=0.12)
+    assert np.trapezoid(found.density, found.value) == pytest.approx(1.0, abs=0.01)

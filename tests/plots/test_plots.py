@@ -110,3 +110,15 @@ def test_profile():
             assert np.isclose(upright, limit).any()
     with pytest.raises(bm.DataError, match="'Intercept' has no profile here"):
         made.plot(["Intercept"])
+
+
+def test_dollars_in_names_begin_no_formula(tmp_path):
+    data = bm.load_dataset("sleepstudy").rename(columns={"Days": "$x_1$ days", "Subject": "who$"})
+    fit = bm.ModelSpec("Reaction ~ `$x_1$ days` + (`$x_1$ days` | `who$`)", data).fit()
+    for ax in (bm.plots.forest(fit), bm.plots.caterpillar(fit)):
+        axes = np.ravel(ax)
+        texts = [text for one in axes for text in one.findobj(lambda a: hasattr(a, "get_parse_math"))]
+        written = [text for text in texts if "$" in text.get_text()]
+        assert written
+        assert not any(text.get_parse_math() for text in written)
+        axes[0].figure.savefig(tmp_path / "picture.png")

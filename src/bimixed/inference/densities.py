@@ -17,8 +17,8 @@ from bimixed.results.normal import coverage
 from bimixed.results.uncertainty import Draws, NormalApproximation
 from bimixed.shortening import listed
 
-CELLS = 2000
-"""Of the grid on which draws are smoothed."""
+CELLS, MOST_CELLS = 2000, 200_000
+"""Of the grid on which draws are smoothed; the more the longer their tails."""
 POINTS = 400
 """Of a Wald curve."""
 REACH = 4.0
@@ -65,16 +65,17 @@ def smoothed(draws: Array, bounds: tuple[float, float] = (-np.inf, np.inf)) -> D
     width = 0.9 * spread * len(inside) ** -0.2
     left = max(float(inside.min()) - 3.5 * width, bounds[0])
     right = min(float(inside.max()) + 3.5 * width, bounds[1])
-    counts, edges = np.histogram(inside, bins=CELLS, range=(left, right))
+    cells = int(np.clip(np.ceil(4.0 * (right - left) / width), CELLS, MOST_CELLS))  # four to a bandwidth
+    counts, edges = np.histogram(inside, bins=cells, range=(left, right))
     step = edges[1] - edges[0]
-    half = min(int(np.ceil(4.0 * width / step)), CELLS)
+    half = min(int(np.ceil(4.0 * width / step)), cells)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * step / width) ** 2)
     spread_out = np.convolve(counts, kernel / kernel.sum(), mode="full")
-    height = spread_out[half : half + CELLS].copy()
+    height = spread_out[half : half + cells].copy()
     if left == bounds[0]:
         height[:half] += spread_out[:half][::-1]
     if right == bounds[1]:
-        height[CELLS - half :] += spread_out[half + CELLS :][::-1]
+        height[cells - half :] += spread_out[half + cells :][::-1]
     return Density(0.5 * (edges[:-1] + edges[1:]), height / (len(draws) * step), masses)
 
 

@@ -5,11 +5,23 @@ from typing import Any
 import numpy as np
 
 from bimixed.exceptions import UnavailableError
-from bimixed.plots.style import COLOURS, OWN, head, look, new_axes, response_of, short, tidy_axes, unit
+from bimixed.plots.style import (
+    COLOURS,
+    OWN,
+    head,
+    look,
+    new_axes,
+    plain_text,
+    response_of,
+    short,
+    tidy_axes,
+    unit,
+)
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.shortening import MANY
 
 
+@plain_text
 def caterpillar(
     fits: Any, group: str | None = None, coefficient: str | None = None, level: float = 0.95, ax: Any = None
 ) -> Any:

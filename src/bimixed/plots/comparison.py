@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from bimixed.plots.forest import forest
 from bimixed.plots.shrinkage import shrinkage
+from bimixed.plots.style import plain_text
 from bimixed.shortening import MANY
 
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
 
 
+@plain_text
 def comparison_figure(comparison: "Comparison") -> Any:
     """Shrinkage panels of every group and coefficient, then forests of all parameters.
 

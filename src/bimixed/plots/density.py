@@ -15,6 +15,7 @@ from bimixed.plots.style import (
     figure_legend,
     head,
     new_grid,
+    plain_text,
     response_of,
     tidy_axes,
     unit_of,
@@ -35,6 +36,7 @@ TOLD = 0.005
 """Probabilities of a bound above this are told."""
 
 
+@plain_text
 def density(
     fits: Any,
     parameters: str | Sequence[str] | None = None,

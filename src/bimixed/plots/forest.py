@@ -9,12 +9,13 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.exceptions import DataError
 from bimixed.inference.densities import estimates_of
-from bimixed.plots.style import COLOURS, head, look, new_axes, response_of, tidy_axes
+from bimixed.plots.style import COLOURS, head, look, new_axes, plain_text, response_of, tidy_axes
 from bimixed.plots.taken import refuse_result, results_of
 from bimixed.results import MixedModelResult
 from bimixed.shortening import MANY
 
 
+@plain_text
 def forest(
     fits: Any,
     which: Literal["fixed", "variance"] = "fixed",

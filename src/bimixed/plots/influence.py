@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, MARKERS, head, name_points, new_axes, short, tidy_axes
+from bimixed.plots.style import COLOURS, MARKERS, head, name_points, new_axes, plain_text, short, tidy_axes
 from bimixed.plots.taken import likelihood_fit, one_result
 from bimixed.shortening import listed
 
@@ -16,6 +16,7 @@ NAMED = 6
 WORDS = {"cooks_distance": "Cook's distance", "leverage": "leverage", "sigma": "sigma without it"}
 
 
+@plain_text
 def influence(fit: Any, group: Any = None, measure: str = "cooks_distance", ax: Any = None) -> Any:
     """Draw how much the fixed effects owe to single rows, or to each level of a group.
 

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, STYLES, head, look, new_axes, response_of, tidy_axes
+from bimixed.plots.style import COLOURS, STYLES, head, look, new_axes, plain_text, response_of, tidy_axes
 
 if TYPE_CHECKING:
     from bimixed.inference.marginal_means import MarginalMeans
 
 
+@plain_text
 def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
     """Draw estimates with intervals by the levels of a factor; a line for each combination of the others.
 

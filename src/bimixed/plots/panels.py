@@ -6,7 +6,17 @@ import numpy as np
 
 from bimixed.exceptions import DataError
 from bimixed.inference.panel_lines import Column, Lines, chosen_levels, column_of, lines
-from bimixed.plots.style import COLOURS, OWN, STYLES, figure_legend, new_grid, response_of, short, tidy_axes
+from bimixed.plots.style import (
+    COLOURS,
+    OWN,
+    STYLES,
+    figure_legend,
+    new_grid,
+    plain_text,
+    response_of,
+    short,
+    tidy_axes,
+)
 from bimixed.plots.taken import factor_of, results_of
 
 WIDE = 6
@@ -15,6 +25,7 @@ LETTERS = 15
 POOLED = "#000000"
 
 
+@plain_text
 def panels(fits: Any, group: str | None = None, x: str | None = None, levels: Any = None, n: int = 12) -> Any:
     """Draw data and fitted lines of some levels of a group, a panel each.
 

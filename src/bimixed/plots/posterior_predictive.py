@@ -6,7 +6,7 @@ import numpy as np
 
 from bimixed.exceptions import DataError
 from bimixed.inference.densities import smoothed
-from bimixed.plots.style import COLOURS, head, new_axes, response_of, tidy_axes
+from bimixed.plots.style import COLOURS, head, new_axes, plain_text, response_of, tidy_axes
 from bimixed.plots.taken import draws_of, one_result
 
 DISTINCT = 12
@@ -14,6 +14,7 @@ DISTINCT = 12
 OBSERVED = "#000000"
 
 
+@plain_text
 def posterior_predictive(
     fit: Any, n: int = 50, random_seed: int | None = 0, random: str = "new", ax: Any = None
 ) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bimixed.covariance import Array
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, tidy_axes
+from bimixed.plots.style import COLOURS, plain_text, tidy_axes
 from bimixed.prior_check import reml_beside
 from bimixed.prior_marginals import Marginal, marginals
 from bimixed.results import MixedModelResult
@@ -31,6 +31,7 @@ DEFAULT, REML, GIVEN, IMPLIED = COLOURS[:4]
 OBSERVED = "#555555"
 
 
+@plain_text
 def prior(
     spec: "ModelSpec | MixedModelResult", parameters: Sequence[str] | None = None, random_seed: int = 1
 ) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bimixed.exceptions import DataError
-from bimixed.plots.style import COLOURS, NOTE, response_of, tidy_axes, unit_of
+from bimixed.plots.style import COLOURS, NOTE, plain_text, response_of, tidy_axes, unit_of
 from bimixed.results.normal import quantile
 from bimixed.results.tables import check_level
 from bimixed.shortening import MANY
@@ -18,6 +18,7 @@ WIDE = 3
 """Panels in a row."""
 
 
+@plain_text
 def profile(
     profile: "Profile",
     parameters: Sequence[str] | None = None,

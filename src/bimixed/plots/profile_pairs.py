@@ -7,7 +7,7 @@ import numpy as np
 
 from bimixed.exceptions import DataError
 from bimixed.inference.traces import Pair, pair
-from bimixed.plots.style import COLOURS, NOTE, figure_legend, tidy_axes
+from bimixed.plots.style import COLOURS, NOTE, figure_legend, plain_text, tidy_axes
 from bimixed.results.tables import check_level
 from bimixed.shortening import listed
 
@@ -20,6 +20,7 @@ REACH = 0.965
 """Beyond this level of a joint region profiles don't reach."""
 
 
+@plain_text
 def profile_pairs(
     profile: "Profile", parameters: Sequence[str] | None = None, levels: Sequence[float] = (0.5, 0.8, 0.95)
 ) -> Any:

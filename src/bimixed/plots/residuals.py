@@ -18,6 +18,7 @@ from bimixed.plots.style import (
     OWN,
     name_points,
     new_grid,
+    plain_text,
     response_of,
     short,
     tidy_axes,
@@ -32,6 +33,7 @@ ALL_NAMES = 40.0
 """Letters that fit below an axis without turning them."""
 
 
+@plain_text
 def residuals(fit: Any, group: str | None = None, coefficient: str | None = None) -> Any:
     """Draw residuals against fitted values, normal scores of them and of random effects, and them by group.
 

@@ -9,7 +9,19 @@ from bimixed.compare import own_estimates
 from bimixed.covariance import Array
 from bimixed.design import RandomFactor
 from bimixed.exceptions import UnavailableError
-from bimixed.plots.style import COLOURS, NOTE, OWN, head, look, new_axes, response_of, short, tidy_axes, unit
+from bimixed.plots.style import (
+    COLOURS,
+    NOTE,
+    OWN,
+    head,
+    look,
+    new_axes,
+    plain_text,
+    response_of,
+    short,
+    tidy_axes,
+    unit,
+)
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.results import MixedModelResult
 
@@ -21,6 +33,7 @@ BARS = 120
 """Up to this many have bars."""
 
 
+@plain_text
 def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = None, ax: Any = None) -> Any:
     """Draw the shrinkage of one coefficient over the levels of a group.
 

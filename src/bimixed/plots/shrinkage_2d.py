@@ -10,7 +10,18 @@ from bimixed.covariance import Array, symmetric_root
 from bimixed.design import RandomFactor
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.plots.shrinkage import BARS, arrows, deviation, effects
-from bimixed.plots.style import COLOURS, NOTE, OWN, STYLES, head, look, name_points, new_axes, tidy_axes
+from bimixed.plots.style import (
+    COLOURS,
+    NOTE,
+    OWN,
+    STYLES,
+    head,
+    look,
+    name_points,
+    new_axes,
+    plain_text,
+    tidy_axes,
+)
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.results.tables import check_level
 
@@ -18,6 +29,7 @@ NAMED = 8
 """Levels that are named, those farthest out."""
 
 
+@plain_text
 def shrinkage_2d(
     fits: Any,
     group: str | None = None,

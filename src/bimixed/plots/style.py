@@ -1,5 +1,7 @@
 """Colours and helpers shared by all plots."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from bimixed.design import Design
@@ -13,6 +15,19 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 NAMES = {"reml": "REML", "ml": "ML", "nuts": "NUTS", "importance": "importance"}
 ENTRY, LETTER, ROW = 0.45, 0.07, 14.0
 """Width of a legend's entry without text and of a letter, in inches, and height of a row, in points."""
+
+
+def plain_text[**P, R](plot: Callable[P, R]) -> Callable[P, R]:
+    """A plot whose texts are read as they are: a dollar sign in a column's name begins no formula."""
+
+    @wraps(plot)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        from matplotlib import rc_context
+
+        with rc_context({"text.parse_math": False}):
+            return plot(*args, **kwargs)
+
+    return drawn
 
 
 def new_axes(ax: Any, **kwargs: Any) -> Any:

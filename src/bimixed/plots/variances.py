@@ -6,7 +6,7 @@ import numpy as np
 
 from bimixed.exceptions import UnavailableError
 from bimixed.inference.variance_shares import variances as parts_of
-from bimixed.plots.style import OWN, head, new_axes, response_of, tidy_axes
+from bimixed.plots.style import OWN, head, new_axes, plain_text, response_of, tidy_axes
 from bimixed.plots.taken import results_of
 
 FIXED = "#000000"
@@ -16,6 +16,7 @@ WRITTEN = 0.07
 """Shares above this have their figure written into the bar."""
 
 
+@plain_text
 def variances(fits: Any, ax: Any = None) -> Any:
     """Draw which part of the variance of a row is due to the fixed effects, each group and the residual.
 
