@@ -144,4 +144,4 @@ def test_long_tails_leave_the_middle_as_it_is():
     found = densities.smoothed(draws, (0.0, np.inf))
     assert found.density[found.value < 0.1].mean() == pytest.approx(np.sqrt(0.5), rel=0.12)
     step = found.value[1] - found.value[0]
-    assert found.density.sum() * step == pytest.approx(1.0, abs=1e-9)
+    assert found.density.sum() * step == pytest.approx(1.0, abs=1e-4)
