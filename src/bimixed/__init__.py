@@ -21,6 +21,7 @@ from bimixed.exceptions import (
     IdentificationWarning,
     PriorError,
     UnavailableError,
+    WorkerError,
 )
 from bimixed.inference.bootstrap import Bootstrap, bootstrap
 from bimixed.inference.drop_one import DropOne, drop1
@@ -73,6 +74,7 @@ __all__ = [
     "ResultTable",
     "UnavailableError",
     "VarianceTest",
+    "WorkerError",
     "__version__",
     "bootstrap",
     "compare",

@@ -12,6 +12,7 @@ from bimixed.covariance import Array
 from bimixed.exceptions import BimixedWarning, DataError, FitError, UnavailableError, warn
 from bimixed.inference.by_ml import engine
 from bimixed.inference.cases import Cases, seeds_of
+from bimixed.inference.pools import Workers, usable
 from bimixed.inference.processes import work_through
 from bimixed.inference.replicates import (
     OneByOne,
@@ -227,7 +228,7 @@ def bootstrap(
     kind: Literal["parametric", "residual", "case"] = "parametric",
     statistic: Callable[[MixedModelResult], Any] | None = None,
     random_seed: int | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
     std_errors: bool = False,
 ) -> Bootstrap:
@@ -249,8 +250,9 @@ def bootstrap(
         ``level (draw 1)`` and so on.
     random_seed : int, optional
         The same seed gives the same replicates, whatever the workers; the first of them whatever ``n``.
-    workers : int
-        Processes. They start in some seconds, which pays where the refits take longer.
+    workers : int, "joblib", "dask", distributed.Client or executor
+        So many processes, which start in some seconds; joblib's active backend (``joblib.parallel_config``;
+        its default are processes on all cores); the current Dask client; or anything with ``submit``.
     progress : bool
         A line on standard error where it takes long. An interrupt keeps the replicates that are done.
     std_errors : bool
@@ -265,7 +267,10 @@ def bootstrap(
     DataError, FitError
         If a request makes no sense, if a variance isn't identified, or if no replicate could be fitted.
     UnavailableError
-        For draws, and for whole groups where groups are crossed.
+        For draws, and for whole groups where groups are crossed; without joblib or Dask.
+    WorkerError
+        If workers end before all is done; its ``partial`` is a Bootstrap of what is. Dask gives the work of
+        workers that are lost to others.
 
     Examples
     --------
@@ -279,7 +284,7 @@ def bootstrap(
     """
     refitter = engine(fit, "The bootstrap")
     check_count("n", n)
-    check_count("workers", workers)
+    workers = usable(workers)
     check_seed(random_seed)
     _check_request(kind, statistic, std_errors)
     estimate = parameters(fit) if statistic is None else as_series(statistic(fit))
@@ -292,10 +297,10 @@ def bootstrap(
     seeds = seeds_of(random_seed, n)
     pieces = [seeds[i : i + size] for i in range(0, n, size)]
     done = work_through(task, pieces, what="bootstrap", workers=workers, progress=progress)
-    if not done.results:
-        raise FitError("Interrupted before a replicate was done; there is nothing to keep.")
+    done.require_some("Interrupted before a replicate was done; there is nothing to keep.")
     numbers = np.concatenate([np.arange(p * size, min(n, (p + 1) * size)) for p in done.results])
-    return _collected(fit, estimate, list(done.results.values()), numbers, kind, n, statistic is None)
+    made = _collected(fit, estimate, list(done.results.values()), numbers, kind, n, statistic is None)
+    return done.handed(made, f"{len(numbers)} of {n} replicates")
 
 
 def _check_request(kind: object, statistic: object, std_errors: bool) -> None:

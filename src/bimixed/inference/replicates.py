@@ -1,8 +1,6 @@
 """Replicates of a bootstrap: a piece of the work, and what comes of it."""
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +10,7 @@ from numpy.random import SeedSequence
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array
-from bimixed.exceptions import BimixedError, BimixedWarning, DataError
+from bimixed.exceptions import BimixedError, DataError, without_warnings
 from bimixed.inference.cases import Cases
 from bimixed.inference.resampling import Parametric, Residual
 from bimixed.likelihood.fit import fit_likelihood
@@ -125,7 +123,7 @@ class Together:
     def _error(self, y: Array) -> str:
         """What a fit of a response alone says."""
         try:
-            with _no_warnings():
+            with without_warnings:
                 self.fit.refit(y)
         except BimixedError as error:
             return str(error)
@@ -149,7 +147,7 @@ class OneByOne:
         said: list[str] = []
         for k, seed in enumerate(seeds):
             try:
-                with _no_warnings():
+                with without_warnings:
                     result = self._result(seed)
                     values[k] = self._values(result)
                     if self.with_errors:
@@ -183,11 +181,3 @@ class OneByOne:
                 f"{len(self.names)} named {list(self.names)[:5]}; it has to return the same ones always."
             )
         return found.to_numpy()
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Ours alone; a report on all replicates stands for them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BimixedWarning)
-        yield

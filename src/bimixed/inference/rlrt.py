@@ -13,6 +13,7 @@ from bimixed.crossproducts import Preparation
 from bimixed.design import Design, LevelRows, RandomFactor
 from bimixed.exceptions import DataError, FitError
 from bimixed.inference.by_ml import engine
+from bimixed.inference.pools import Workers, usable
 from bimixed.inference.processes import work_through
 from bimixed.inference.resampling import Parametric
 from bimixed.inference.spectral import Spectrum
@@ -110,7 +111,7 @@ def rlrt(
     *,
     n_sim: int | None = None,
     random_seed: int | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
 ) -> VarianceTest:
     """Test whether a variance is 0, which lies at its boundary.
@@ -129,8 +130,8 @@ def rlrt(
         Simulated statistics; default 10,000 of the exact distribution, 1,000 of the bootstrap.
     random_seed : int, optional
         The same seed gives the same p-value, whatever the workers.
-    workers : int
-        Processes, for the bootstrap.
+    workers : int, "joblib", "dask", distributed.Client or executor
+        For the bootstrap, as :func:`bimixed.bootstrap` takes them.
     progress : bool
         A line on standard error where it takes long.
 
@@ -149,6 +150,8 @@ def rlrt(
         If its variance isn't identified.
     UnavailableError
         For draws.
+    WorkerError
+        If workers end before all is done; its ``partial`` is a test by what is.
 
     Examples
     --------
@@ -160,7 +163,7 @@ def rlrt(
     """
     large = engine(fit, "A test of a variance")
     check_seed(random_seed)
-    check_count("workers", workers)
+    workers = usable(workers)
     if n_sim is not None:
         check_count("n_sim", n_sim)
     place, which = _coefficients(fit.design, term)
@@ -187,12 +190,11 @@ def rlrt(
     children = seeds.spawn(n_sim or BOOTSTRAP_DRAWS)
     pieces = [children[i : i + PIECE] for i in range(0, len(children), PIECE)]
     done = work_through(ratios, pieces, what="refits", workers=workers, progress=progress)
-    if not done.results:
-        raise FitError("Interrupted before anything was simulated; there is no p-value.")
+    done.require_some("Interrupted before anything was simulated; there is no p-value.")
     simulated = np.concatenate(list(done.results.values()))
-    return _judged(
-        tested, -2.0 * fit.loglik, at_zero, simulated, "bootstrap", fit.method, interrupted=done.interrupted
-    )
+    short = len(simulated) < len(children)
+    made = _judged(tested, -2.0 * fit.loglik, at_zero, simulated, "bootstrap", fit.method, interrupted=short)
+    return done.handed(made, f"{len(simulated)} of {len(children)} statistics")
 
 
 def _judged(
