@@ -97,7 +97,7 @@ class _Quiet:
         with self._lock:
             self._within -= 1
             if self._within == 0:
-                self._filters.__exit__(*exception)
+                self._filters.__exit__(None, None, None)
 
 
 without_warnings = _Quiet()

@@ -18,6 +18,7 @@ from test_lme4 import FITS, fitted
 import bimixed as bm
 from bimixed.design import wide
 from bimixed.inference import profile as profiles
+from bimixed.inference import tracing
 from bimixed.inference.criteria import Criteria, Profiled
 
 CUTOFF = np.sqrt(chi2.ppf(0.95, 1))
@@ -90,7 +91,7 @@ def held_at(fit, name, c):
     """The least deviance at c, in the coordinate of the criterion."""
     made = Criteria(fit).of(name)
     assert isinstance(made, Profiled)
-    curve = profiles.trace(made.criterion, made.base, 3.0)
+    curve = tracing.trace(made.criterion, made.base, 3.0)
     near = min(curve.points, key=lambda point: abs(point.c - c)).minimum
     from bimixed.inference.following import follow, minimize_given
 
@@ -319,7 +320,7 @@ def test_a_fit_that_stopped_short_is_told_and_the_start_helps():
 
 
 def test_an_interrupt_keeps_what_is_done(monkeypatch):
-    calls, trace = [], profiles.trace
+    calls, trace = [], tracing.trace
 
     def interrupted(*args):
         calls.append(1)
@@ -327,7 +328,7 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
             raise KeyboardInterrupt
         return trace(*args)
 
-    monkeypatch.setattr(profiles, "trace", interrupted)
+    monkeypatch.setattr(tracing, "trace", interrupted)
     with pytest.warns(bm.ConvergenceWarning, match="of 6 parameters 2 have a profile"):
         made = bm.profile(fitted("sleepstudy/full:ML"))
     assert list(made.curves) == ["Intercept", "Days"]

@@ -1,5 +1,6 @@
 """Which criterion each parameter of a fit is profiled by, made when it is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from bimixed.design import Design, RandomFactor
 from bimixed.exceptions import FitError
 from bimixed.inference.following import differences, minimize_given
 from bimixed.likelihood.constrained import (
+    Base,
     Constrained,
     HeldCoefficient,
     HeldSd,
@@ -98,6 +100,24 @@ class Criteria:
             return Profiled(own, here.at.value)
         ((place, meant),) = [which for known, which in self._random() if known == name]
         return self._of_random(here, place, meant)
+
+    def sent(self, name: str, criterion: Constrained) -> Constrained:
+        """A criterion as it travels: without the cross-products, where they are those of the fit."""
+        own = isinstance(criterion, Base) and criterion.problem is self._problem(name)
+        return replace(criterion, problem=None) if own else criterion  # type: ignore[type-var]
+
+    def received(self, name: str, criterion: Constrained) -> Constrained:
+        """The criterion that :meth:`sent` was given."""
+        left = isinstance(criterion, Base) and criterion.problem is None
+        return replace(criterion, problem=self._problem(name)) if left else criterion  # type: ignore[type-var]
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make the refits that these parameters share."""
+        for method in {self.used(name) for name in names}:
+            self._optimum(method.lower())
+
+    def _problem(self, name: str) -> Problem:
+        return self._optimum(self.used(name).lower()).refitter.problem
 
     def start(self, name: str, theta: Array) -> list[float]:
         """θ as ``start=`` takes it, from that of a criterion."""

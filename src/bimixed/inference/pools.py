@@ -46,7 +46,7 @@ def usable(workers: Any) -> Workers:
     """
     if isinstance(workers, Integral) or workers is None or isinstance(workers, float):
         check_count("workers", workers)
-        return workers  # type: ignore[return-value]
+        return int(workers)  # type: ignore[arg-type]
     if isinstance(workers, str) and workers == "joblib":
         _joblib()
         return workers

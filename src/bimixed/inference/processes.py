@@ -56,6 +56,8 @@ class Done:
         """
         if self.stopped is None:
             return made
+        if not self.results:
+            raise self.stopped
         error = WorkerError(f"{self.stopped} What is done is kept, {told}: see the error's partial.")
         error.partial = made
         raise error from self.stopped.__cause__

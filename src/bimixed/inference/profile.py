@@ -10,8 +10,10 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.exceptions import ConvergenceWarning, DataError, UnavailableError, warn
 from bimixed.inference.criteria import Criteria, Unprofiled
-from bimixed.inference.curve import Branch, Curve, trace
-from bimixed.marginal.progress import Progress
+from bimixed.inference.curve import Branch, Curve
+from bimixed.inference.pools import Workers, usable
+from bimixed.inference.processes import Done, work_through
+from bimixed.inference.tracing import Tracing, limits
 from bimixed.results import MixedModelResult
 from bimixed.results.normal import coverage, quantile
 from bimixed.results.summary import Summary, format_table
@@ -98,14 +100,7 @@ class Profile:
         return self._known[level].copy()
 
     def _limits(self, cutoff: float) -> pd.DataFrame:
-        limits = np.full((len(self.parameters), 2), np.nan)
-        for row, name in enumerate(self.parameters):
-            curve = self.curves.get(name)
-            if curve is not None:
-                ends = [curve.criterion.value(curve.limit(side, cutoff)) for side in (-1, 1)]
-                limits[row] = sorted(ends)
-        index = pd.Index(self.parameters, name="parameter")
-        return pd.DataFrame(limits, index=index, columns=["lower", "upper"])
+        return _table(self.parameters, {name: limits(curve, cutoff) for name, curve in self.curves.items()})
 
     def line(self, parameter: str, n: int = 20) -> tuple[Array, Array]:
         """Values and zetas of a smooth line through the points of one parameter, n between neighbours."""
@@ -159,6 +154,7 @@ def profile(
     fit: MixedModelResult,
     parameters: str | Iterable[str] | None = None,
     *,
+    workers: Workers = 1,
     progress: bool = True,
 ) -> Profile:
     """Profile the likelihood of a fit.
@@ -170,6 +166,8 @@ def profile(
         the REML criterion and the fixed effects by ML, which takes a refit.
     parameters : str or list of str, optional
         Names as in ``fit.conf_int()``; default all of them.
+    workers : int, "joblib", "dask", distributed.Client or executor
+        Each takes one parameter after the other; as :func:`bimixed.bootstrap` takes them.
     progress : bool
         Tell how far it is on standard error, where it takes longer than two seconds. An interrupt keeps the
         parameters that are done.
@@ -185,6 +183,8 @@ def profile(
     DataError
         For a name that isn't a parameter, or that of one without a profile: a correlation at ±1 or with an sd
         of 0, what the data don't identify, a coefficient that was dropped.
+    WorkerError
+        If workers end before all is done; its ``partial`` is the Profile of the parameters that are.
 
     Warns
     -----
@@ -206,13 +206,18 @@ def profile(
     sd_Batch[Intercept]    12.20    84.06
     sigma                  38.23    67.66
     """
-    return profiled(fit, parameters, REACH, progress)
+    return profiled(fit, parameters, REACH, progress, workers)
 
 
 def profiled(
-    fit: MixedModelResult, parameters: str | Iterable[str] | None, reach: float, progress: bool
+    fit: MixedModelResult,
+    parameters: str | Iterable[str] | None,
+    reach: float,
+    progress: bool,
+    workers: Workers = 1,
+    level: float = 0.95,
 ) -> Profile:
-    """As :func:`profile`, as far as the limits of the level ``reach``."""
+    """As :func:`profile`, as far as the limits of the level ``reach``; workers find those of ``level`` too."""
     if not isinstance(fit, MixedModelResult):
         raise DataError(f"profile takes a fit, the result of spec.fit(); this is a {type(fit).__name__}.")
     if fit.refitter is None or fit.likelihood is None:
@@ -220,46 +225,68 @@ def profiled(
             "A posterior has no profile: fit.conf_int() gives equal tails of the draws. For profiles fit "
             "with method='reml' or 'ml'."
         )
+    workers = usable(workers)
     criteria = Criteria(fit)
     names = _asked(criteria.names, parameters)
+    alone = isinstance(workers, int) and workers == 1
+    if not alone:
+        criteria.prepare(names)
+    cutoff = quantile(0.5 + reach / 2.0)
+    task = Tracing(criteria, cutoff, named=parameters is not None, level=None if alone else level)
+    pieces = [[name] for name in names]
+    done = work_through(
+        task, pieces, what="profile", workers=workers, progress=progress, one_thread=not alone
+    )
+    made = _collected(task, names, done)
+    return done.handed(made, f"{len(done.results)} of {len(names)} parameters")
+
+
+def _collected(task: Tracing, names: list[str], done: Done) -> Profile:
+    criteria = task.criteria
     curves: dict[str, Curve] = {}
     notes: list[str] = []
-    cutoff = quantile(0.5 + reach / 2.0)
-    with Progress(len(names), "profile", progress) as told:
-        try:
-            for done, name in enumerate(names):
-                made = criteria.of(name)
-                if isinstance(made, Unprofiled):
-                    if parameters is not None:
-                        raise DataError(f"{name} has no profile: {made.why}")
-                    notes.append(f"{name} has no profile: {made.why}")
-                else:
-                    curves[name] = trace(made.criterion, made.base, cutoff)
-                    notes += _notes(name, curves[name], criteria)
-                told.update(done + 1)
-        except KeyboardInterrupt:
-            notes.append(f"Interrupted: of {len(names)} parameters {len(curves)} have a profile.")
-            warn(notes[-1], ConvergenceWarning)
+    known: dict[str, tuple[float, float]] = {}
+    for place, (traced,) in done.results.items():
+        name, curve = names[place], traced.here(names[place], criteria)
+        if isinstance(curve, Unprofiled):
+            notes.append(f"{name} has no profile: {curve.why}")
+            continue
+        curves[name] = curve
+        notes += _notes(name, curve, criteria)
+        if traced.limits is not None:
+            known[name] = traced.limits
+    if len(done.results) < len(names):
+        notes.append(f"Interrupted: of {len(names)} parameters {len(curves)} have a profile.")
+    if done.interrupted:
+        warn(notes[-1], ConvergenceWarning)
     index = pd.Index(names, name="parameter")
     values = [
         curves[name].criterion.value(float(curves[name].criterion.start[-1])) if name in curves else np.nan
         for name in names
     ]
     return Profile(
-        formula=fit.formula,
+        formula=criteria.fit.formula,
         parameters=tuple(names),
         estimates=pd.Series(values, index, name="estimate", dtype=float),
         criterion=pd.Series([criteria.used(name) for name in names], index, name="criterion"),
         curves=curves,
         notes=tuple(notes),
         criteria=criteria,
+        _known={} if task.level is None else {task.level: _table(names, known)},
     )
 
 
-def interval_table(fit: Any, level: float) -> pd.DataFrame:
+def _table(names: Sequence[str], known: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
+    """NaN for names without limits."""
+    rows = [known.get(name, (np.nan, np.nan)) for name in names]
+    index = pd.Index(names, name="parameter")
+    return pd.DataFrame(rows, index=index, columns=["lower", "upper"], dtype=float)
+
+
+def interval_table(fit: Any, level: float, workers: Workers = 1) -> pd.DataFrame:
     """Limits of every parameter by profile, for ``fit.conf_int``; the criteria are in its ``attrs``."""
     check_level(level)
-    made = profiled(fit, None, level, progress=True)
+    made = profiled(fit, None, level, True, workers, level)
     limits = made.conf_int(level)
     limits.attrs["criterion"] = made.criterion.to_dict()
     return limits

@@ -155,6 +155,7 @@ class Inferring(Refitting):
         ddf: Ddf | None = None,
         n: int = 1000,
         random_seed: int | None = None,
+        workers: Any = 1,
         **unknown: Any,
     ) -> pd.DataFrame:
         """Limits for fixed effects, sds, correlations and sigma.
@@ -172,6 +173,8 @@ class Inferring(Refitting):
             Of Wald limits, as in :meth:`coef_table`; "normal" for lme4's.
         n, random_seed : int
             Of the bootstrap.
+        workers : int, "joblib", "dask", distributed.Client or executor
+            Of profile and bootstrap, as :func:`bimixed.bootstrap` takes them.
 
         Returns
         -------
@@ -179,7 +182,7 @@ class Inferring(Refitting):
             ``lower``, ``upper``; rows named like coefficients, ``sd_<group>[<coefficient>]``,
             ``corr_<group>[<a>,<b>]`` and ``sigma``.
         """
-        refuse_unknown("conf_int", unknown, ("level", "method", "ddf", "n", "random_seed"))
+        refuse_unknown("conf_int", unknown, ("level", "method", "ddf", "n", "random_seed", "workers"))
         method = spelled(method, ("wald", "profile", "bootstrap"), LIMITS)
         if method not in ("wald", "profile", "bootstrap"):
             raise DataError(f"method is {method!r}; choose 'wald', 'profile' or 'bootstrap'.")
@@ -187,11 +190,12 @@ class Inferring(Refitting):
         if method == "bootstrap" and self.likelihood is not None:
             from bimixed.inference.bootstrap import bootstrap
 
-            return bootstrap(cast("MixedModelResult", self), n, random_seed=random_seed).conf_int(level)
+            own = cast("MixedModelResult", self)
+            return bootstrap(own, n, random_seed=random_seed, workers=workers).conf_int(level)
         if method == "profile" and self.likelihood is not None:
             from bimixed.inference.profile import interval_table
 
-            return interval_table(self, level)
+            return interval_table(self, level, workers)
         return tables.interval_table(
             self.design, self.estimates, self.uncertainty, level, self._fixef_tests(ddf)
         )
