@@ -62,7 +62,7 @@ bench-scale: $(STAMP)
 optima: $(PEERS_STAMP)
 	$(BIN)/python benchmarks/optima.py --peers $(PEERS)/bin/python --r "$$(command -v Rscript)"
 
-# CALIBRATION, COVERAGE: options of benchmarks/calibration and benchmarks/interval_coverage.py.
+# CALIBRATION, COVERAGE: options of benchmarks/calibration and benchmarks/interval_coverage.py, such as --workers dask.
 calibration: $(STAMP)
 	PYTHONPATH=benchmarks $(BIN)/python -m calibration $(CALIBRATION)
 	$(BIN)/python benchmarks/interval_coverage.py $(COVERAGE)

@@ -1,7 +1,7 @@
 """How often intervals of every kind hold the true value, in small, unbalanced and crossed designs.
 
 Data are simulated from fixed parameters; each replication has its own seed, so that the figures are the same
-whatever the number of processes. ``make calibration`` runs it after the study of posteriors and writes
+whoever does the work. ``make calibration`` runs it after the study of posteriors and writes
 ``docs/coverage.md``.
 """
 
@@ -13,16 +13,16 @@ import textwrap
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from workers import HELP, hired
 
 import bimixed as bm
+from bimixed.inference.processes import arrivals
 
 HERE = Path(__file__).parent
 SEED, LEVEL = 20_261_121, 0.95
@@ -167,7 +167,12 @@ def piece(name: str, first: int, last: int) -> list[list[Any]]:
     return rows
 
 
-def carry_out(replications: int, cores: int, pieces: Path) -> dict[str, dict[str, list[float]]]:
+def all_of(asked: tuple[str, int, int]) -> list[list[Any]]:
+    """A :func:`piece`."""
+    return piece(*asked)
+
+
+def carry_out(replications: int, workers: Any, pieces: Path) -> dict[str, dict[str, list[float]]]:
     """By scenario and "parameter|kind": number, sum and sum of squares of the shares, and missing ones.
 
     Finished pieces are kept in a file, a line each, and aren't done again after an interrupt.
@@ -180,15 +185,18 @@ def carry_out(replications: int, cores: int, pieces: Path) -> dict[str, dict[str
             name, first, last, rows = json.loads(line)
             if tasks.get((name, first)) == last:
                 done[name, first] = rows
-    left = {key: last for key, last in tasks.items() if key not in done}
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool, pieces.open("a") as kept:
-        waiting = {pool.submit(piece, *key, last): (*key, last) for key, last in left.items()}
-        for future in as_completed(waiting):
-            name, first, last = waiting[future]
-            done[name, first] = future.result()
-            kept.write(json.dumps([name, first, last, done[name, first]]) + "\n")
-            kept.flush()
-            print(f"\r{len(done)} of {len(tasks)} pieces", end="", file=sys.stderr, flush=True)
+    left = [(*key, last) for key, last in tasks.items() if key not in done]
+    coming = arrivals(all_of, left, workers)
+    try:
+        with pieces.open("a", encoding="utf-8") as kept:
+            for place, rows in coming:
+                name, first, last = left[place]
+                done[name, first] = rows
+                kept.write(json.dumps([name, first, last, rows]) + "\n")
+                kept.flush()
+                print(f"\r{len(done)} of {len(tasks)} pieces", end="", file=sys.stderr, flush=True)
+    finally:
+        coming.close()
     print(file=sys.stderr)
     return {name: _sums(rows for key, rows in sorted(done.items()) if key[0] == name) for name in SCENARIOS}
 
@@ -259,14 +267,15 @@ def _refused(held: dict[str, list[float]]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replications", type=int, default=1000)
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", default=str(os.cpu_count() or 1), help=HELP)
     parser.add_argument("--results", type=Path, default=HERE / "interval_coverage.json")
     parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "coverage.md")
     parser.add_argument("--page-only", action="store_true", help="from the results that there are")
     asked = parser.parse_args()
     if not asked.page_only:
         pieces = asked.results.with_suffix(".pieces")
-        held = carry_out(asked.replications, asked.cores, pieces)
+        with hired(asked.workers) as workers:
+            held = carry_out(asked.replications, workers, pieces)
         text = json.dumps({"replications": asked.replications, "held": held}, indent=1)
         asked.results.write_text(text + "\n", encoding="utf-8")
         pieces.unlink()

@@ -1,9 +1,6 @@
-"""All replications on all cores, each kept as it comes; the finished study is one compact file."""
+"""All replications on many workers, each kept as it comes; the finished study is one compact file."""
 
 import json
-import multiprocessing
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import bimixed as bm
+from bimixed.inference.processes import arrivals
 
 from .models import model
 from .quantities import LIKELIHOOD
@@ -21,6 +19,8 @@ from .runs import CELLS, RUNS, SEED, replicate, simulated
 
 Array = np.ndarray
 Job = tuple[str, int]
+PIECE = 4
+"""Replications that a worker does at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,14 @@ def setting() -> dict[str, Any]:
     return {"seed": SEED, "cells": CELLS, "runs": list(RUNS), "priors": priors, "bimixed": bm.__version__}
 
 
-def carry_out(sizes: dict[str, int], cores: int, path: Path) -> dict[str, Outcome]:
+def carry_out(sizes: dict[str, int], workers: Any, path: Path) -> dict[str, Outcome]:
     """Run what isn't done yet, a line of the file for each replication.
 
     Parameters
     ----------
     sizes : dict, run → replications
-    cores : int
+    workers : int, "joblib", distributed.Client or executor
+        As :func:`bimixed.bootstrap` takes them.
     path : Path
         Kept when interrupted, and read when the study goes on.
     """
@@ -84,7 +85,7 @@ def carry_out(sizes: dict[str, int], cores: int, path: Path) -> dict[str, Outcom
     jobs = [(run, i) for run, size in sizes.items() for i in range(size) if (run, i) not in done]
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in [setting(), *done.values()])
-        for record in told(answers(jobs, cores), len(jobs)):
+        for record in told(answers(jobs, workers), len(jobs)):
             file.write(json.dumps(record) + "\n")
             file.flush()
             done[record["run"], record["number"]] = record
@@ -102,18 +103,19 @@ def read(path: Path) -> dict[Job, dict[str, Any]]:
     return {(record["run"], record["number"]): record for record in records}
 
 
-def answers(jobs: list[Job], cores: int) -> Iterator[dict[str, Any]]:
-    """In any order; a replication's numbers don't depend on the process that it is in."""
-    if not jobs:
-        return
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    with multiprocessing.get_context("spawn").Pool(cores, initializer=leave_interrupts) as pool:
-        yield from pool.imap_unordered(replicate, jobs, chunksize=4)
+def answers(jobs: list[Job], workers: Any) -> Iterator[dict[str, Any]]:
+    """In any order; a replication's numbers don't depend on who does it."""
+    coming = arrivals(replicates, [jobs[i : i + PIECE] for i in range(0, len(jobs), PIECE)], workers)
+    try:
+        for _, records in coming:
+            yield from records
+    finally:
+        coming.close()
 
 
-def leave_interrupts() -> None:
-    """They are for the process that keeps the results."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def replicates(jobs: list[Job]) -> list[dict[str, Any]]:
+    """A piece of the work."""
+    return [replicate(job) for job in jobs]
 
 
 def told(records: Iterable[dict[str, Any]], size: int) -> Iterator[dict[str, Any]]:

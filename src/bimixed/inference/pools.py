@@ -168,8 +168,9 @@ def _of_joblib(parallel: Any, asked: Iterable[Any]) -> Answers:
 
 
 def _stopped(error: BaseException) -> WorkerError:
+    said = " ".join(str(error).split())
     return WorkerError(
-        f"The workers stopped before their work was done ({type(error).__name__}: {error}). Where one has "
+        f"The workers stopped before their work was done ({type(error).__name__}: {said}). Where one has "
         "ended, memory may be short: use fewer, or larger ones. bimixed has to be installed on each."
     )
 

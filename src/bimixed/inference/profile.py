@@ -217,7 +217,7 @@ def profiled(
     workers: Workers = 1,
     level: float = 0.95,
 ) -> Profile:
-    """As :func:`profile`, as far as the limits of the level ``reach``; workers find those of ``level`` too."""
+    """As :func:`profile`, as far as limits of the level ``reach``; workers find those of ``level`` too."""
     if not isinstance(fit, MixedModelResult):
         raise DataError(f"profile takes a fit, the result of spec.fit(); this is a {type(fit).__name__}.")
     if fit.refitter is None or fit.likelihood is None:
