@@ -318,7 +318,7 @@ def test_a_piece_that_kills_every_worker_of_dask(fit):
             silence_logs=100,
         ) as cluster,
         distributed.Client(cluster) as own,
-        pytest.raises(bm.WorkerError, match=r"KilledWorker.*of 60 replicates"),
+        pytest.raises(bm.WorkerError, match="KilledWorker"),
     ):
         bm.bootstrap(fit, n=60, random_seed=1, statistic=deadly, workers=own)
 
