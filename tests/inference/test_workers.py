@@ -323,6 +323,40 @@ def test_a_piece_that_kills_every_worker_of_dask(fit):
         bm.bootstrap(fit, n=60, random_seed=1, statistic=deadly, workers=own)
 
 
+def test_a_cluster_without_workers_is_told(monkeypatch):
+    monkeypatch.setattr(pools, "PATIENCE", 0.2)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as own,
+    ):
+        add = threading.Timer(1.5, cluster.scale, [1])
+        add.start()
+        with pytest.warns(bm.BimixedWarning, match="no worker"):
+            found = processes.work_through(sum, [[1, 2]], what="", workers=own, progress=False)
+    assert found.results == {0: 3}
+
+
+def test_a_cluster_that_goes_away(fit, monkeypatch):
+    closing = []
+
+    def close(self, done):
+        if done >= 12 and not closing:
+            closing.append(threading.Thread(target=cluster.close))
+            closing[0].start()
+
+    monkeypatch.setattr(processes.Progress, "update", close)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, processes=False, dashboard_address=":0", silence_logs=100
+        ) as cluster,
+        distributed.Client(cluster) as own,
+    ):
+        with pytest.raises(bm.WorkerError, match=r"of 4000 replicates") as caught:
+            bm.bootstrap(fit, n=4000, random_seed=1, statistic=slow, workers=own)
+        closing[0].join()
+    assert 12 <= len(caught.value.partial.replicates) < 4000
+
+
 def test_errors_of_the_work_arrive_as_they_are(given):
     def wrong(piece):
         raise bm.DataError(f"no {piece[0]}")

@@ -14,13 +14,15 @@ from typing import Any, Protocol
 
 from bimixed._version import __version__
 from bimixed.arguments import check_count
-from bimixed.exceptions import FitError, UnavailableError, WorkerError
+from bimixed.exceptions import BimixedWarning, FitError, UnavailableError, WorkerError, warn
 from bimixed.inference.worker import SentTask, answer
 
 Answers = Generator[tuple[int, bool, Any], None, None]
 """Place of a piece, whether it went well, and its result or error."""
 ROUND = 4
 """Pieces for each worker in a round, of joblib's backends that answer for all at once."""
+PATIENCE = 10.0
+"""Seconds without an answer after which Dask's workers are looked for."""
 CHOICES = "a number of processes, 'joblib', 'dask', a distributed.Client or an executor"
 
 
@@ -80,12 +82,17 @@ def through(workers: str | Submits, task: bytes, pieces: Sequence[Any]) -> Answe
         return _by_joblib(sent, packed)
     if _is_client(workers):
         return _by_dask(workers, sent, packed)
-    return _by_executor(workers.submit, sent, packed, _cancel_each)
+    return _by_executor(workers.submit, sent, packed, _cancel_each, lambda: None)
 
 
 def _by_executor(
-    submit: Callable[..., Any], sent: Any, pieces: list[bytes], cancel: Callable[[list[Any]], None]
+    submit: Callable[..., Any],
+    sent: Any,
+    pieces: list[bytes],
+    cancel: Callable[[list[Any]], None],
+    waited: Callable[[], None],
 ) -> Answers:
+    """``waited`` is called while nothing comes."""
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waiting: set[Any] = set()
     try:
@@ -97,7 +104,11 @@ def _by_executor(
                 raise _stopped(error) from error
             waiting.add(future)
         while waiting:
-            future = arrived.get()
+            try:
+                future = arrived.get(timeout=PATIENCE)
+            except queue.Empty:
+                waited()
+                continue
             waiting.discard(future)
             yield _result(future)
     finally:
@@ -131,7 +142,13 @@ def _by_dask(client: Any, sent: SentTask, pieces: list[bytes]) -> Answers:
         if client.status == "running":
             client.cancel(futures)
 
-    yield from _by_executor(submit, shared, pieces, cancel)
+    def waited() -> None:
+        if client.status == "running" and not client.nthreads():
+            warn(
+                "Dask has no worker; the work waits for one. An interrupt keeps what is done.", BimixedWarning
+            )
+
+    yield from _by_executor(submit, shared, pieces, cancel, waited)
 
 
 def _by_joblib(sent: SentTask, pieces: list[bytes]) -> Answers:
