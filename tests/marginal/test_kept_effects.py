@@ -52,3 +52,33 @@ def test_effects_belong_to_their_draws(monkeypatch):
     assert np.corrcoef(kept.beta[:, 0], kept.ranef["Subject"].mean(axis=(1, 2)))[0, 1] < -0.9
     joined = fit.posterior["posterior_ranef"]["ranef_Subject"].to_numpy().reshape(400, 18)
     np.testing.assert_array_equal(joined, kept.ranef["Subject"][:, :, 0])
+
+
+@pytest.mark.parametrize("method", ["nuts", "importance"])
+def test_saved(monkeypatch, tmp_path, method):
+    spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    monkeypatch.setattr(ready, "LARGEST", 200 * 36)
+    fit = spec.fit(method, random_seed=1, progress=False, draws=250 if method == "nuts" else 1000)
+    fit.save(tmp_path / "fit.bimixed")
+    again = bm.load(tmp_path / "fit.bimixed")
+    np.testing.assert_array_equal(again.uncertainty.with_ranef, fit.uncertainty.with_ranef)
+    np.testing.assert_array_equal(again.uncertainty.ranef["Subject"], fit.uncertainty.ranef["Subject"])
+    frame = bm.load_dataset("sleepstudy").head(3)
+    for name in ("predict_draws", "predict"):
+        np.testing.assert_array_equal(
+            getattr(again, name)(frame, random_seed=1), getattr(fit, name)(frame, random_seed=1)
+        )
+    effects, sigma = fit.posterior["posterior_ranef"], fit.posterior["posterior"]["sigma"]
+    together = sigma.sel(draw=effects["draw"]).to_numpy().ravel()  # draws keep their numbers
+    np.testing.assert_array_equal(together, fit.uncertainty.complete.sigma)
+
+
+@pytest.mark.parametrize("draws", [1009, 998])
+def test_no_fewer_than_promised_of_any_number(monkeypatch, draws):
+    """Numbers with few divisors too."""
+    spec = bm.ModelSpec("Reaction ~ Days + (Days | Subject)", bm.load_dataset("sleepstudy"))
+    monkeypatch.setattr(ready, "LARGEST", 300 * 36)
+    fit = spec.fit("importance", random_seed=1, progress=False, draws=draws)
+    assert len(fit.uncertainty.with_ranef) == 300
+    assert np.diff(fit.uncertainty.with_ranef).max() <= 4
+    assert f"Random effects: 300 of {draws}" in str(fit)

@@ -112,8 +112,8 @@ class ReadyPosterior:
     ) -> Draws:
         """Everything of each row of Z: variance parameters, and β and b drawn given them.
 
-        After an interrupt the first rows only. Of very many random effects every so-manieth draw of each
-        chain is kept.
+        After an interrupt the first rows only. Of very many random effects some draws of each chain are kept,
+        evenly spaced.
 
         Parameters
         ----------
@@ -148,8 +148,8 @@ class ReadyPosterior:
         if n <= most:
             return None
         rounds = n // chains
-        step = next(k for k in range(1, rounds + 1) if rounds % k == 0 and (n // k <= most or k == rounds))
-        return np.flatnonzero((np.arange(n) // chains) % step == 0)
+        kept = np.linspace(0, rounds - 1, min(rounds, -(-most // chains))).round()
+        return np.flatnonzero(np.isin(np.arange(n) // chains, kept))
 
     @property
     def n_effects(self) -> int:

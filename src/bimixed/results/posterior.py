@@ -42,15 +42,18 @@ def draws_tree(design: Design, draws: Draws, chains: int) -> Any:
 
     if draws.with_ranef is None:
         return xarray.DataTree.from_dict({"posterior": dataset({**values, **effects})})
-    return xarray.DataTree.from_dict({"posterior": dataset(values), "posterior_ranef": dataset(effects)})
+    within = draws.with_ranef[: len(draws.with_ranef) // chains]  # the same in every chain
+    some = dataset(effects).assign_coords(draw=within)
+    return xarray.DataTree.from_dict({"posterior": dataset(values), "posterior_ranef": some})
 
 
 def flatten(design: Design, tree: Any) -> Draws:
     """The posterior as arrays with chains joined; dropped columns of X are NaN."""
     posterior = tree["posterior"]
+    some = tree.get("posterior_ranef")
 
-    def joined(name: str) -> Array:
-        values = np.asarray(posterior[name], dtype=np.float64)
+    def joined(name: str, of: Any = posterior) -> Array:
+        values = np.asarray(of[name], dtype=np.float64)
         return values.reshape(-1, *values.shape[2:])
 
     sigma = joined("sigma")
@@ -67,8 +70,15 @@ def flatten(design: Design, tree: Any) -> Draws:
             else np.broadcast_to(np.eye(sd.shape[1]), (len(sd), sd.shape[1], sd.shape[1]))
         )
         cov[factor.key] = sd[:, :, None] * corr * sd[:, None, :]
-        ranef[factor.key] = joined(f"ranef_{key}")
-    return make_draws(design, beta, cov, sigma, ranef)
+        ranef[factor.key] = joined(f"ranef_{key}", posterior if some is None else some)
+    return make_draws(design, beta, cov, sigma, ranef, None if some is None else _places(posterior, some))
+
+
+def _places(posterior: Any, some: Any) -> NDArray[np.intp]:
+    """Which draws have random effects, chains joined."""
+    chains, length = posterior.sizes["chain"], posterior.sizes["draw"]
+    within = np.asarray(some["draw"], dtype=np.intp)
+    return np.asarray((np.arange(chains)[:, None] * length + within).ravel())
 
 
 def make_draws(

@@ -49,7 +49,7 @@ class Summary(Hinting):
 
     def __str__(self) -> str:
         lines = [self.title]
-        lines += [f"{name + ':':<14}{value}" for name, value in self.facts]
+        lines += [f"{name + ': ':<14}{value}" for name, value in self.facts]
         for (title, table), whole in zip(self.sections, self.whole, strict=True):
             lines += ["", f"{title}:", *format_table(table).split("\n")]
             lines += [f"  {line}" for line in left_out(table, whole)]
