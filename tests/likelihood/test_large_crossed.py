@@ -44,6 +44,15 @@ def test_what_isn_t_kept_is_made_again(monkeypatch, formula):
     pd.testing.assert_frame_equal(light.anova("kenward-roger"), usual.anova("kenward-roger"), rtol=1e-6)
 
 
+def test_profiles_of_a_light_search(monkeypatch):
+    data = ratings().head(1500)
+    fit = bm.ModelSpec("y ~ x + (1 | user) + (1 | item)", data).fit()
+    usual = bm.profile(fit, ["x", "sd_item[Intercept]"], progress=False).conf_int()
+    monkeypatch.setattr(problem, "HEAVY", 1)
+    light = bm.profile(fit, ["x", "sd_item[Intercept]"], progress=False).conf_int()
+    pd.testing.assert_frame_equal(light, usual, rtol=1e-6)
+
+
 def test_a_variance_of_0_keeps_what_it_needs(monkeypatch):
     data = ratings()
     data["y"] = np.random.default_rng(5).normal(size=len(data)) + data["x"]
