@@ -21,15 +21,15 @@ ROOT = Path(__file__).parent.parent
 EVERY_PAGE = ["README.md", "CONTRIBUTING.md"]
 EVERY_PAGE += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
 PAGES = [page for page in EVERY_PAGE if "```python\n" in (ROOT / page).read_text(encoding="utf-8")]
-OPTIONAL = {"docs/interoperation.md": "sklearn"}
+OPTIONAL = {"docs/interoperation.md": ("sklearn", "duckdb", "pyarrow")}
 """What a page needs that bimixed doesn't."""
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_run(page, tmp_path, monkeypatch):
     """A block of text right below one of Python is what that prints."""
-    if page in OPTIONAL:
-        pytest.importorskip(OPTIONAL[page])
+    for name in OPTIONAL.get(page, ()):
+        pytest.importorskip(name)
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -81,6 +81,8 @@ LAZY = {
     ("results", "side_by_side"),
     ("compare", "reports"),
     ("results", "reports"),
+    ("results", "streaming"),
+    ("saving", "streaming"),
 }
 """An import inside a function that points down on purpose."""
 HOMES = dict.fromkeys(("pymc", "nutpie", "pytensor", "jax"), "bayes")

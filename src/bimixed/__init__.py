@@ -40,7 +40,7 @@ from bimixed.results import MixedModelResult
 from bimixed.saving import load
 from bimixed.side_by_side import ResultTable, table
 from bimixed.spec import ModelSpec
-from bimixed.streaming import scan_duckdb, scan_parquet
+from bimixed.streaming import LazyPredictions, sample_rows, scan_duckdb, scan_parquet
 from bimixed.vocabulary import module_hint
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ __all__ = [
     "FormulaError",
     "HypothesisTest",
     "IdentificationWarning",
+    "LazyPredictions",
     "LikelihoodRatioTest",
     "MarginalMeans",
     "MixedModelResult",
@@ -91,6 +92,7 @@ __all__ = [
     "profile",
     "ranova",
     "rlrt",
+    "sample_rows",
     "scan_duckdb",
     "scan_parquet",
     "step",

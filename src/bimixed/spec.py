@@ -12,7 +12,7 @@ import pandas as pd
 from bimixed.context import caller_names, shallow
 from bimixed.design import Design, array_design, build_design, column_names, group_column
 from bimixed.engines import fit_design
-from bimixed.exceptions import DataError, FormulaError
+from bimixed.exceptions import DataError, FormulaError, UnavailableError
 from bimixed.formula import groups_formula, parse_formula, update_formula
 from bimixed.priors import Prior, carry_over
 from bimixed.results import MixedModelResult
@@ -93,8 +93,7 @@ class ModelSpec(Specification):
         source = _source(data)
         refuse_foreign_specification(formula, data, unknown, positional)
         if context is None:
-            columns = column_names(data) if source is None else source.columns
-            context = caller_names(formula, columns=columns)
+            context = caller_names(formula, columns=column_names(data) if source is None else source.columns)
         data = shallow(data) if source is None else source
         recipe = {
             "formula": formula,
@@ -398,8 +397,15 @@ class ModelSpec(Specification):
         recipe = dict(self._recipe)
         if data is not None:
             recipe["data"] = data
+            if _source(data) is None:
+                recipe = {name: own for name, own in recipe.items() if name not in OF_SOURCES}
+        elif recipe["data"] is None:
+            raise UnavailableError(
+                "A loaded model of a source has its sums, not the source: give it again, "
+                "spec.update(formula, data=bm.scan_parquet(...))."
+            )
         if formula is not None:
-            names = caller_names(formula, columns=column_names(recipe["data"]))
+            names = caller_names(formula, columns=_columns_of(recipe["data"]))
             recipe["context"] = {**recipe["context"], **names}
             recipe["formula"] = update_formula(parse_formula(recipe["formula"]), formula)
         updated = ModelSpec.from_groups(**recipe) if "groups" in recipe else ModelSpec(**recipe)
@@ -416,6 +422,15 @@ def spec_of_design(
     spec = object.__new__(cls)
     spec._settle(design, priors, recipe)
     return spec
+
+
+OF_SOURCES = ("checkpoint", "progress")
+"""Arguments that only sources have."""
+
+
+def _columns_of(data: Any) -> list[str]:
+    source = _source(data)
+    return list(column_names(data)) if source is None else list(source.columns)
 
 
 def _source(data: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from bimixed.description import Description, describe, noticed
-from bimixed.design import Design
+from bimixed.design import Design, rows_needed
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.engines import pymc_model
 from bimixed.equation import equation
@@ -111,8 +111,16 @@ class Specification(metaclass=_Named):
         return self.design.formula.random
 
     def data_column(self, name: str) -> pd.Series | None:
-        """A column of the data, in the rows used; None where the data have none of this name."""
+        """A column of the data, in the rows used; None where the data have none of this name.
+
+        Raises
+        ------
+        UnavailableError
+            Of a source, which keeps no rows.
+        """
         data = None if self._recipe is None else self._recipe.get("data")
+        if not self.design.has_rows:
+            raise rows_needed(f"The column {name!r}")
         if data is None or name not in column_names(data):
             return None
         return to_pandas(data, [name])[name][self.design.frame.kept]

@@ -128,7 +128,7 @@ class FormulaEncoding:
         """
         self._require_row_wise(keys)
         available = frames.column_names(new_data)
-        wanted = self._wanted_columns(available, keys)
+        wanted = self.wanted_columns(available, keys)
         frames.require_columns(available, wanted, frames.index_names(new_data))
         table = frames.to_pandas(new_data, wanted)
         for name in table.columns:
@@ -173,7 +173,8 @@ class FormulaEncoding:
             names += encoder.parts if isinstance(encoder, TermsEncoder) else ()
         return names
 
-    def _wanted_columns(self, available: list[str], keys: tuple[str, ...]) -> dict[str, str]:
+    def wanted_columns(self, available: list[str], keys: tuple[str, ...]) -> dict[str, str]:
+        """Columns that new rows need → where each is used; of the random part those of ``keys``."""
         parts: dict[str, Part] = {}
         groups: dict[str, str] = {}
         for key in keys:
@@ -199,6 +200,23 @@ class FormulaEncoding:
         if self.weights_column in available:
             wanted.setdefault(str(self.weights_column), "weights")
         return wanted
+
+    def response_columns(self, available: list[str]) -> list[str]:
+        """Columns that the response is made from."""
+        known = sorted({*available, *self.columns})
+        return list(matrices.required_columns({"response": self.parts["response"].part}, known, self.context))
+
+    def response(self, table: pd.DataFrame) -> Array:
+        """The response of rows that have its columns, (m,).
+
+        Raises
+        ------
+        DataError
+            If a value can't be used.
+        """
+        index = table.index
+        table = frames.plain_columns(table).set_axis(pd.RangeIndex(len(table)), axis=0)
+        return np.asarray(self._part("response", table, index)[:, 0])
 
     def _part(self, name: str, table: pd.DataFrame, index: pd.Index) -> Any:
         values = matrices.encode_part(self.parts[name], table, self.context)

@@ -123,9 +123,10 @@ class MixedRows:
 def rows_needed(what: str) -> UnavailableError:
     """The error for what a model of sums can't tell."""
     return UnavailableError(
-        f"{what} can't be had: the model was made from sums over a source, which keep no rows. predict and "
-        "augment take a source; for plots and checks of rows fit a sample: "
-        "bm.ModelSpec(formula, source.sample(10_000)).fit()."
+        f"{what} can't be had: the model was made from sums over a source, which keep no rows. Give rows: "
+        "fit.predict(source) and fit.augment(source) go through all of them; of a sample, rows = "
+        "bm.sample_rows(source, 10_000), fit.augment(rows) has residuals, bm.plots.residuals(fit, data=rows) "
+        "draws them, and bm.ModelSpec(formula, rows).fit() has everything else."
     )
 
 

@@ -12,6 +12,7 @@ from bimixed.inference.identified import check_identified
 from bimixed.results import MixedModelResult
 from bimixed.results.posterior import make_draws
 from bimixed.results.rows import NewLevels, check_weights, prediction_rows, without_undetermined
+from bimixed.results.sources import refuse_sources
 from bimixed.results.uncertainty import Draws, NormalApproximation
 
 CHUNK = 4_000_000
@@ -58,6 +59,7 @@ def predict_draws(
         raise DataError(f"kind is {kind!r}; choose 'mean' (expected responses) or 'response' (new ones).")
     check_count("n", n)
     check_seed(random_seed)
+    refuse_sources(new_data, "Joint draws are")
     rows = prediction_rows(fit.design, new_data, random, new_levels)
     if new_data is not None:
         rows = without_undetermined(rows, fit.estimates.undetermined)

@@ -1,16 +1,23 @@
 """What pictures of residuals and random effects show: normal scores with bands, and means along a line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bimixed.covariance import Array, lower_factor
+from bimixed.design import LevelRows
+from bimixed.design.encoding import FormulaEncoding
+from bimixed.design.frame import column_names, index_names, require_columns, to_pandas
+from bimixed.exceptions import DataError
 from bimixed.inference.random_effects import covariances
 from bimixed.likelihood.fit import given_start
 from bimixed.likelihood.problem import At, make_problem
 from bimixed.likelihood.setup import set_up
 from bimixed.results import MixedModelResult
+from bimixed.results.rows import check_weights, linear_predictor, prediction_rows
 from bimixed.results.uncertainty import Draws
 
 BAND = 0.95
@@ -58,6 +65,59 @@ def normal_scores(values: Array) -> NormalScores:
     )
 
 
+@dataclass(frozen=True)
+class Residuals:
+    """What rows look like to a fit.
+
+    Attributes
+    ----------
+    fitted, standardized : (m,) arrays
+        Fitted values, and residuals given the random effects over their sd.
+    codes : mapping, group → (m,) int array
+        Level of each row, -1 where it has none of the fit's; of groups whose rows belong to one level.
+    """
+
+    fitted: Array
+    standardized: Array
+    codes: Mapping[str, NDArray[np.intp]]
+
+
+def residuals_of(fit: MixedModelResult, data: Any = None) -> Residuals:
+    """Of the rows used, or of complete rows of others; new levels have an effect of 0.
+
+    Raises
+    ------
+    UnavailableError
+        Of a model of sums without other rows.
+    DataError
+        Where the rows lack a column, or none of them is complete.
+    """
+    if data is None:
+        codes = {f.key: f.codes for f in fit.design.factors if not f.is_mixed}
+        return Residuals(fit.fitted.to_numpy(), standardized_residuals(fit), codes)
+    encoding = fit.design.encoding
+    if not isinstance(encoding, FormulaEncoding):
+        raise DataError("data= is for models given as a formula; the arrays of this one are in the fit.")
+    available = column_names(data)
+    keys = tuple(f.key for f in fit.design.factors)
+    wanted = {**encoding.wanted_columns(available, keys)}
+    wanted |= dict.fromkeys(encoding.response_columns(available), "the response")
+    if fit.design.weights_column is not None:
+        wanted.setdefault(fit.design.weights_column, "weights")
+    require_columns(available, wanted, index_names(data))
+    table = to_pandas(data, wanted).dropna()
+    if len(table) == 0:
+        raise DataError(f"No row of data= has all of {', '.join(wanted)}.")
+    rows = prediction_rows(fit.design, table, "all", "population")
+    check_weights(fit.design, rows)
+    fitted = linear_predictor(rows, fit.estimates.beta, fit.estimates.usable_ranef)
+    root = 1.0 if rows.rows.weights is None else np.sqrt(rows.rows.weights)
+    e = root * (encoding.response(table) - fitted) / fit.sigma
+    known = ~np.isnan(e)
+    codes = {key: own.codes[known] for key, own in rows.rows.random.items() if isinstance(own, LevelRows)}
+    return Residuals(fitted[known], e[known], codes)
+
+
 def standardized_residuals(fit: MixedModelResult) -> Array:
     """Residuals given the random effects over their sd, √w e/σ (n,)."""
     root = 1.0 if fit.design.weights is None else np.sqrt(fit.design.weights)
@@ -87,7 +147,7 @@ def _variances_at_means(fit: MixedModelResult, key: str) -> Array:
     """Variances of effects given y, the fixed effects, and sds, correlations and σ at their means, (L, K)."""
     design, estimates = fit.design, fit.estimates
     setup = set_up(design, False)
-    problem = make_problem(setup.preparation.with_response(design.y), False, setup.unidentified)
+    problem = make_problem(setup.cross_products(design), False, setup.unidentified)
     theta = []
     for factor in design.factors:
         sd, corr = estimates.random_sd[factor.key], np.nan_to_num(estimates.random_corr[factor.key])

@@ -6,10 +6,11 @@ import numpy as np
 
 from bimixed.inference.residual_checks import (
     BAND,
+    Residuals,
     binned_means,
     normal_scores,
+    residuals_of,
     standardized_effects,
-    standardized_residuals,
 )
 from bimixed.plots.style import (
     COLOURS,
@@ -25,7 +26,10 @@ from bimixed.plots.style import (
 )
 from bimixed.plots.taken import coefficient_of, factor_of, one_result
 from bimixed.results import MixedModelResult
+from bimixed.results.sources import source_of
 
+SAMPLE = 10_000
+"""Rows of a source that are drawn."""
 POINTS = 4000
 """Of more rows, counts in cells are drawn, and one normal score in several."""
 NAMED_LEVELS = 30
@@ -34,7 +38,7 @@ ALL_NAMES = 40.0
 
 
 @plain_text
-def residuals(fit: Any, group: str | None = None, coefficient: str | None = None) -> Any:
+def residuals(fit: Any, group: str | None = None, coefficient: str | None = None, data: Any = None) -> Any:
     """Draw residuals against fitted values, normal scores of them and of random effects, and them by group.
 
     Residuals are given the random effects and divided by their sd, σ/√w. Orange dots are means of residuals
@@ -49,6 +53,10 @@ def residuals(fit: Any, group: str | None = None, coefficient: str | None = None
         Whose effects and levels are drawn. Default: the first group.
     coefficient : str, optional
         Default: the group's first coefficient.
+    data : table or source, optional
+        Rows to draw residuals of, which the title tells; of a source a sample of 10,000 rows. Incomplete rows
+        are left out, new levels have an effect of 0. Needed for fits of a source, which keep no rows; default
+        the rows used. Random effects are those of all levels of the fit.
 
     Returns
     -------
@@ -58,13 +66,17 @@ def residuals(fit: Any, group: str | None = None, coefficient: str | None = None
     ------
     DataError
         If there is no such group or coefficient, or several results are given.
+    UnavailableError
+        Of a fit of a source without ``data``.
     """
     result = one_result(fit, "residuals")
+    source = source_of(data)
+    found = residuals_of(result, data if source is None else source.sample(SAMPLE))
     factor = factor_of({"": result}, group, "residuals")
     name = coefficient_of(factor, coefficient)
-    e = standardized_residuals(result)
+    e = found.standardized
     axes = new_grid(4, 2, (5.2, 3.8))
-    _against_fitted(axes[0, 0], result, e)
+    _against_fitted(axes[0, 0], result, found)
     _scores(axes[0, 1], e, None, "residual", "sds")
     effects = standardized_effects(result, factor.key)[:, factor.names.index(name)]
     known = np.isfinite(effects)
@@ -76,13 +88,15 @@ def residuals(fit: Any, group: str | None = None, coefficient: str | None = None
     if factor.is_mixed:
         _nothing(axes[1, 1], f"Rows combine levels of {factor.key}:\nnone belongs to one of them")
     else:
-        _by_group(axes[1, 1], e, factor)
-    axes.flat[0].figure.suptitle(f"Residuals of {result.formula}"[:110], x=0.01, ha="left", fontsize="medium")
+        _by_group(axes[1, 1], e, factor, found.codes[factor.key])
+    of = "" if data is None else f", a sample of {len(e):,} rows"
+    title = f"Residuals of {result.formula}"[: 110 - len(of)] + of
+    axes.flat[0].figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     return axes
 
 
-def _against_fitted(ax: Any, fit: MixedModelResult, e: Any) -> None:
-    fitted = fit.fitted.to_numpy()
+def _against_fitted(ax: Any, fit: MixedModelResult, found: Residuals) -> None:
+    fitted, e = found.fitted, found.standardized
     ax.axhline(0.0, color="black", linewidth=0.8, zorder=2)
     if len(e) > POINTS:
         ax.hexbin(fitted, e, gridsize=60, cmap="Greys", bins="log", mincnt=1, linewidths=0.1)
@@ -130,8 +144,11 @@ def _scores(ax: Any, values: Any, labels: list[str] | None, what: str, units: st
         name_points(ax, points, names, 5, np.column_stack([t, found.sample]))
 
 
-def _by_group(ax: Any, e: Any, factor: Any) -> None:
-    parts = [e[factor.codes == level] for level in range(factor.n_levels)] if factor.n_levels <= 45 else []
+def _by_group(ax: Any, e: Any, factor: Any, codes: Any) -> None:
+    if not (codes >= 0).any():
+        _nothing(ax, f"None of the rows is of a level of {factor.key}")
+        return
+    parts = [e[codes == level] for level in range(factor.n_levels)] if factor.n_levels <= 45 else []
     ax.axhline(0.0, color="black", linewidth=0.8, zorder=0)
     if factor.n_levels <= NAMED_LEVELS:
         ax.boxplot(
@@ -145,7 +162,7 @@ def _by_group(ax: Any, e: Any, factor: Any) -> None:
         ax.set_xlabel(factor.key)
         ax.set_title(f"By {factor.key}", loc="left", fontsize="small")
     else:
-        low, middle, high = _quartiles(e, factor)
+        low, middle, high = _quartiles(e[codes >= 0], codes[codes >= 0])
         order = np.argsort(middle, kind="stable")
         at = np.arange(len(order))
         ax.vlines(at, low[order], high[order], color=OWN, linewidth=0.8 if len(at) < 200 else 0.3, zorder=1)
@@ -157,11 +174,11 @@ def _by_group(ax: Any, e: Any, factor: Any) -> None:
     tidy_axes(ax)
 
 
-def _quartiles(e: Any, factor: Any) -> Any:
+def _quartiles(e: Any, codes: Any) -> Any:
     """Quartiles of each level's residuals, (3, levels with rows)."""
-    order = np.argsort(factor.codes, kind="stable")
-    borders = np.searchsorted(factor.codes[order], np.arange(1, factor.n_levels))
-    parts = [part for part in np.split(e[order], borders) if len(part)]
+    order = np.argsort(codes, kind="stable")
+    borders = np.flatnonzero(np.diff(codes[order])) + 1
+    parts = np.split(e[order], borders)
     return np.array([np.quantile(part, [0.25, 0.5, 0.75]) for part in parts]).T
 
 

@@ -1,6 +1,7 @@
 """What was fitted, and to which rows: equation, terms, priors, data."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,12 +66,12 @@ def data_section(*results: MixedModelResult) -> html.Section:
         rows.append(("Rows left out", f"{frame.n_dropped}, because a value is missing{why}"))
     else:
         rows.append(("Rows left out", "none"))
-    if design.weights is not None:
-        low, high = design.weights.min(), design.weights.max()
+    if design.has_weights:
         name = design.weights_column or "given as an array"
-        rows.append(("Weights", f"{name}, from {low:.4g} to {high:.4g}; residual variance σ²/weight"))
-    if design.offset is not None:
-        rows.append(("Offset", f"from {design.offset.min():.4g} to {design.offset.max():.4g}"))
+        told = _span(design.weights) if design.has_rows else f"mean {design.mean_weight:.4g}"
+        rows.append(("Weights", f"{name}, {told}; residual variance σ²/weight"))
+    if design.has_offset:
+        rows.append(("Offset", _span(design.offset) if design.has_rows else f"mean {design.mean_offset:.4g}"))
     parts = [html.facts(rows)]
     factors = {f.key: f for result in results for f in result.design.factors}
     if factors:
@@ -91,8 +92,18 @@ def _groups(factors: Mapping[str, RandomFactor]) -> pd.DataFrame:
     return table.set_index("group")
 
 
+def _span(values: Any) -> str:
+    return f"from {values.min():.4g} to {values.max():.4g}"
+
+
 def _response(design: Design) -> pd.DataFrame:
+    """Mean and sd, and quantiles where there are rows."""
+    index = pd.Index([design.formula.response], name="response")
+    if not design.has_rows:
+        index += ", offset taken off" if design.has_offset else ""
+        mean, sd = design.response_scale
+        return pd.DataFrame({"mean": mean, "sd": sd * np.sqrt(design.n / (design.n - 1))}, index=index)
     y = design.y
     values = {"mean": float(y.mean()), "sd": float(y.std(ddof=1))}
     values |= {name: float(np.quantile(y, q)) for name, q in QUANTILES.items()}
-    return pd.DataFrame(values, index=pd.Index([design.formula.response], name="response"))
+    return pd.DataFrame(values, index=index)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 MOST = 6
 """Random coefficients that have pictures of their own."""
+WITHOUT_ROWS = (
+    "The model was made from sums over a source, which keep no rows. Pictures of rows aren't here: data with "
+    "fitted lines, residuals, responses that the fit makes. "
+    "bm.plots.residuals(fit, data=bm.sample_rows(source, 10_000)) draws residuals of a sample."
+)
 SMALLEST = 0.72
 """Share of its width that a picture keeps on narrow screens, where it scrolls."""
 
@@ -53,7 +58,7 @@ def of_result(fit: MixedModelResult) -> Iterator[Picture]:
             "leaves 0 out differs from the average level.",
         )
     yield from _pairs(fit)
-    if fit.spec is not None and fit.spec.recipe is not None and _has_covariate(design):
+    if design.has_rows and fit.spec is not None and fit.spec.recipe is not None and _has_covariate(design):
         group = design.factors[0].key
         yield Picture(
             partial(plots.panels, fit, group),
@@ -67,6 +72,8 @@ def of_result(fit: MixedModelResult) -> Iterator[Picture]:
             "Posterior densities of fixed effects, sds and correlations.",
             "Posterior density of each parameter, 24 at most.",
         )
+    if not design.has_rows:
+        return
     yield Picture(
         partial(plots.residuals, fit),
         "Four panels: residuals against fitted values, normal quantiles of residuals and of random effects, "
@@ -111,6 +118,8 @@ def pictures_section(found: Iterable[Picture], *designs: Design) -> html.Section
     left = len(_coefficients(*designs)) - MOST
     if left > 0:
         parts.append(html.paragraph(f"{left} more random coefficients have no picture here."))
+    if not all(design.has_rows for design in designs):
+        parts.append(html.paragraph(WITHOUT_ROWS, "soft"))
     return html.Section("pictures", "Pictures", parts)
 
 

@@ -9,6 +9,7 @@ from bimixed._version import __version__
 from bimixed.priors import Prior
 from bimixed.reports import elements as html
 from bimixed.results import MixedModelResult
+from bimixed.summed import SummedDesign
 
 REFERENCES = {
     "reml": "Patterson, Thompson (1971). Recovery of inter-block information when block sizes are unequal. "
@@ -55,6 +56,8 @@ USES = {
     "r2": "ICC and R²",
 }
 _LIBRARIES = ("numpy", "scipy", "pandas", "formulaic")
+_ELSEWHERE = ("formula", "data", "context", "checkpoint", "progress")
+"""Arguments that stand first in the line, or change nothing of the model."""
 _OF_DRAWS = ("pymc", "nutpie", "arviz")
 
 
@@ -128,7 +131,7 @@ def code_of(named: Mapping[str, MixedModelResult]) -> str:
         call = _specification(result)
         if call not in specs:
             specs[call] = "spec" if not specs else f"spec_{len(specs) + 1}"
-            shape = f"data = ...  # your table: {len(result.design.frame.kept)} rows"
+            shape = f"data = ...  # {_data_of(result)}"
             lines += [shape] if len(specs) == 1 and "data" in call else []
             lines.append(f"{specs[call]} = {call}")
     fits = []
@@ -144,6 +147,13 @@ def code_of(named: Mapping[str, MixedModelResult]) -> str:
     return "\n".join(lines)
 
 
+def _data_of(result: MixedModelResult) -> str:
+    design = result.design
+    if isinstance(design, SummedDesign):
+        return f"your source, such as bm.scan_parquet(...): {design.counts.n_total} rows"
+    return f"your table: {len(design.frame.kept)} rows"
+
+
 def _variable(name: str, i: int) -> str:
     return name if name.isidentifier() else f"fit_{i + 1}"
 
@@ -155,7 +165,7 @@ def _specification(result: MixedModelResult) -> str:
     maker = "bm.ModelSpec.from_groups" if "groups" in recipe else "bm.ModelSpec"
     given = []
     for name, value in recipe.items():
-        if name in ("formula", "data", "context") or value is None or (name, value) == ("na_action", "drop"):
+        if name in _ELSEWHERE or value is None or (name, value) == ("na_action", "drop"):
             continue
         plain = isinstance(value, str | dict)
         given.append(f"{name}={value!r}" if plain else f"{name}={name}")

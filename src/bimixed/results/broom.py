@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bimixed.design.array_encoding import ArrayEncoding
+from bimixed.design.encoding import FormulaEncoding
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import DataError
 from bimixed.results.tables import check_level
@@ -123,8 +124,9 @@ def augment(fit: "MixedModelResult", new_data: Any, prefix: str, influence: bool
     of_arrays = isinstance(fit.design.encoding, ArrayEncoding)
     if new_data is not None:
         fitted = fit.predict(new_data, new_levels="population")["estimate"]
-        columns = {"fitted": fitted, "fixed": fit.predict(new_data, random="none")["estimate"]}
         data = pd.DataFrame(index=fitted.index) if of_arrays else to_pandas(new_data, column_names(new_data))
+        columns = {"fitted": fitted, **_residuals(fit, data, fitted)}
+        columns["fixed"] = fit.predict(new_data, random="none")["estimate"]
     else:
         data = fit.design.frame.table.set_axis(fit.design.index, axis=0)
         if of_arrays:
@@ -146,3 +148,18 @@ def augment(fit: "MixedModelResult", new_data: Any, prefix: str, influence: bool
             "broom's names)."
         )
     return data.assign(**named)
+
+
+def _residuals(fit: "MixedModelResult", data: pd.DataFrame, fitted: pd.Series) -> dict[str, pd.Series]:
+    """Of new rows, where they have the response; NaN where it is missing."""
+    encoding = fit.design.encoding
+    if not isinstance(encoding, FormulaEncoding):
+        return {}
+    columns = encoding.response_columns(list(data.columns))
+    if not columns or any(name not in data for name in columns):
+        return {}
+    known = data[columns].notna().all(axis=1).to_numpy()
+    observed = np.full(len(data), np.nan)
+    if known.any():
+        observed[known] = encoding.response(data.loc[known, columns])
+    return {"resid": observed - fitted}

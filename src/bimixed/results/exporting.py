@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from bimixed.results import broom
+from bimixed.results.sources import augment_source, refuse_for_tables, source_of
 from bimixed.vocabulary import explains_methods
 
 if TYPE_CHECKING:
@@ -105,26 +106,36 @@ class Exporting:
         """
         return broom.glance(self._exported, loo)
 
-    def augment(self, new_data: Any = None, *, prefix: str = "", influence: bool = True) -> pd.DataFrame:
+    def augment(
+        self,
+        new_data: Any = None,
+        *,
+        prefix: str = "",
+        influence: bool = True,
+        path: str | PathLike[str] | None = None,
+    ) -> Any:
         """The rows with what the fit says about each, as R's broom.mixed gives it.
 
         Parameters
         ----------
-        new_data : table, optional
+        new_data : table or source, optional
             Rows to predict, with all their columns; new levels have the population's effect. Default: the
-            rows used, with the columns that the model uses.
+            rows used, with the columns that the model uses. A source is read chunk by chunk, and gives what
+            it gives to :meth:`predict`.
         prefix : str
             Before the new columns' names; ``"."`` gives broom's.
         influence : bool
             Of the rows used and likelihood fits: add ``hat`` and ``cooksd``, which takes longest.
+        path : str or path, optional
+            Of a source: the Parquet file to write, as in :meth:`predict`.
 
         Returns
         -------
         pandas.DataFrame
             A new table, with ``fitted`` (random effects included; posterior mean for draws), ``fixed``
-            (offset and fixed effects alone) and, of the rows used, ``resid`` (response less fitted), ``hat``
-            (as :attr:`leverage`) and ``cooksd`` (Cook's distance of the fixed effects, by leaving the row
-            out, as :meth:`influence` has it; lme4's is another one).
+            (offset and fixed effects alone), ``resid`` (response less fitted, where the data have the
+            response) and, of the rows used, ``hat`` (as :attr:`leverage`) and ``cooksd`` (Cook's distance of
+            the fixed effects, by leaving the row out, as :meth:`influence` has it; lme4's is another one).
 
         Raises
         ------
@@ -140,6 +151,10 @@ class Exporting:
         0    249.56     0      308  253.66  -4.10  251.41  0.23     0.0
         1    258.70     1      308  273.33 -14.63  261.87  0.17     0.0
         """
+        source = source_of(new_data)
+        if source is not None:
+            return augment_source(self._exported, source, prefix, path)
+        refuse_for_tables(path)
         return broom.augment(self._exported, new_data, prefix, influence)
 
     def save(self, path: str | PathLike[str], *, columns: Iterable[str] = ()) -> None:
@@ -147,7 +162,8 @@ class Exporting:
 
         The file is a zip archive of one JSON document and plain numpy arrays: formula, the columns of the
         data that the model uses (all their rows), weights, offset and priors as given, and the parameters
-        found or the draws. It takes the place of an older one only when it is complete.
+        found or the draws. Of a model of a source it has the sums, and a few thousand rows with
+        every category, in place of the data. It takes the place of an older one only when it is complete.
 
         Parameters
         ----------

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
-from bimixed.design import Design
+from bimixed.design import Design, rows_needed
 from bimixed.exceptions import ArgumentError, DataError, UnavailableError
 from bimixed.results.records import Estimates, Refitter
 from bimixed.results.refits import refits_table, without_estimates
@@ -176,4 +176,6 @@ class Refitting:
             raise UnavailableError(
                 f"{name} is for likelihood fits; for draws use spec.update(data=...).fit('nuts')."
             )
+        if not self.design.has_rows:
+            raise rows_needed("A fit of another response")
         return self.refitter

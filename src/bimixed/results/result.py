@@ -1,9 +1,10 @@
 """The one result type: estimates, report and uncertainty, as tables on request."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,14 @@ from bimixed.results.records import Diagnostics, Estimates, Likelihood, Refitter
 from bimixed.results.rows import (
     NewLevels,
     PredictionRows,
+    check_limits,
     check_new_levels,
     check_weights,
     linear_predictor,
     prediction_rows,
     without_undetermined,
 )
+from bimixed.results.sources import predict_source, refuse_for_tables, source_of
 from bimixed.results.uncertainty import Draws, Uncertainty
 from bimixed.vocabulary import explains_methods, refuse_foreign_predict, result_hint
 
@@ -310,14 +313,17 @@ class MixedModelResult(Exporting, Predicting):
         random_seed: int | None = None,
         variances: Literal["fixed", "bootstrap"] = "fixed",
         n: int = 1000,
+        keep: Sequence[str] | None = None,
+        path: str | PathLike[str] | None = None,
         **unknown: Any,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Predict the response for new rows, or for those fitted.
 
         Parameters
         ----------
-        new_data : table, optional
-            With the columns of the formula (not the response). Default: the rows used in the fit.
+        new_data : table or source, optional
+            With the columns of the formula (not the response). Default: the rows used in the fit. A source,
+            everything but a table in memory that :class:`ModelSpec` takes, is predicted chunk by chunk.
         random : "all", "none" or list of groups
             Whose random effects count.
         new_levels : {"error", "population", "sample"}
@@ -338,19 +344,42 @@ class MixedModelResult(Exporting, Predicting):
             over their standard errors take the place of normal numbers (Chatterjee, Lahiri and Li 2008).
         n : int
             Refits of the bootstrap.
+        keep : list of str, optional
+            Of a source: its columns that are copied beside the predictions, such as an id.
+        path : str or path, optional
+            Of a source: write a Parquet file, which takes the place of an older one when it is complete; of a
+            Dask DataFrame a new folder, a file for each partition.
 
         Returns
         -------
         pandas.DataFrame
             ``estimate`` and, with an interval, ``lower`` and ``upper``; index of ``new_data``.
 
+            Of a source the same columns, after those kept, in the order in which it gives its rows: with
+            ``path`` what ``bm.scan_parquet(path)`` gives; of a Dask DataFrame another one, with its index;
+            else predictions that are made when asked for: iterating gives frames, ``.to_parquet(path)`` a
+            file, ``.collect()`` a DataFrame. Rows that miss a value are NaN there, and counted in a warning.
+            Random numbers depend on the seed and the place of the row, not on the size of chunks; a new
+            level's effect is drawn again in each block of rows.
+
         Raises
         ------
         DataError
             Where a column is missing or a level is new and may not be.
+        UnavailableError
+            For a bootstrap of a source.
         """
         refuse_foreign_predict(unknown)
         check_new_levels(new_levels)
+        check_limits(interval, variances)
+        if interval is not None:
+            tables.check_level(level)
+            check_seed(random_seed)
+        source = source_of(new_data)
+        if source is not None:
+            how = {"random": random, "new_levels": new_levels, "interval": interval, "level": level}
+            return predict_source(self, source, how | {"variances": variances}, random_seed, keep, path)
+        refuse_for_tables(path, keep)
         rows = self._training if new_data is None and random == "all" else None
         if rows is None:
             rows = prediction_rows(self.design, new_data, random, new_levels)
@@ -358,14 +387,8 @@ class MixedModelResult(Exporting, Predicting):
             rows = without_undetermined(rows, self.estimates.undetermined)
         estimate = self._linear_predictor(rows)
         table = pd.DataFrame({"estimate": estimate}, index=rows.rows.index)
-        if variances not in ("fixed", "bootstrap"):
-            raise DataError(f"variances is {variances!r}; choose 'fixed' or 'bootstrap'.")
         if interval is None:
             return table
-        if interval not in ("confidence", "prediction"):
-            raise DataError(f"interval is {interval!r}; choose 'confidence' or 'prediction'.")
-        tables.check_level(level)
-        check_seed(random_seed)
         if interval == "prediction":
             check_weights(self.design, rows)
         if variances == "bootstrap":

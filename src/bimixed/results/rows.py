@@ -71,6 +71,14 @@ def check_new_levels(new_levels: str) -> None:
         raise DataError(f"new_levels is {new_levels!r}; choose one of {', '.join(NEW_LEVELS)}.")
 
 
+def check_limits(interval: Any, variances: Any) -> None:
+    """Refuse intervals, and ways to make them, that there aren't."""
+    if variances not in ("fixed", "bootstrap"):
+        raise DataError(f"variances is {variances!r}; choose 'fixed' or 'bootstrap'.")
+    if interval not in (None, "confidence", "prediction"):
+        raise DataError(f"interval is {interval!r}; choose 'confidence' or 'prediction'.")
+
+
 def check_weights(design: Design, rows: PredictionRows) -> None:
     """Refuse new responses whose variance isn't known."""
     if design.has_weights and rows.rows.weights is None:

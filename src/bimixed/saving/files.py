@@ -12,7 +12,7 @@ from bimixed.exceptions import BimixedError, DataError, UnavailableError
 from bimixed.results import MixedModelResult
 from bimixed.saving.archive import DAMAGES, Reader, Writer, damaged
 from bimixed.saving.models import make_spec, pack_spec, unpack_spec
-from bimixed.saving.outcomes import Outcome, pack_outcome, unpack_outcome
+from bimixed.saving.outcomes import Outcome, fitted_of, pack_outcome, unpack_outcome
 
 SAME = 1e-6
 """Largest difference of fitted values, in residual sds, that another processor's arithmetic explains."""
@@ -87,8 +87,9 @@ def load(
         recipe, priors = unpack_spec(reader, reader.document["spec"])
         outcome = unpack_outcome(reader, reader.document["outcome"])
         spec = make_spec(recipe, priors, context or {}, trust)
-        if spec.design.n != len(outcome.fitted):
-            raise DataError(_other(path, f"{spec.design.n} rows in place of {len(outcome.fitted)}"))
+        rows = spec.design.n if spec.design.has_rows else len(spec.design.frame.table)
+        if rows != len(outcome.fitted):
+            raise DataError(_other(path, f"{rows} rows in place of {len(outcome.fitted)}"))
         fit = outcome.of(spec)
     except BimixedError:
         raise
@@ -100,7 +101,7 @@ def load(
 
 def _check_same(path: Path, fit: MixedModelResult, outcome: Outcome) -> None:
     """Refuse a result that says something else than the one saved."""
-    fitted = fit.fitted.to_numpy()
+    fitted = fitted_of(fit)
     known = ~np.isnan(outcome.fitted)
     away = float(np.abs(fitted[known] - outcome.fitted[known]).max(initial=0.0)) / fit.sigma
     if not (away <= SAME and np.array_equal(known, ~np.isnan(fitted))):

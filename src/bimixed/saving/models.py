@@ -14,7 +14,7 @@ from bimixed.design import Design, column_names
 from bimixed.design.array_encoding import ArrayEncoding
 from bimixed.design.frame import Frame, to_pandas
 from bimixed.design.groups_argument import group_column
-from bimixed.exceptions import DataError
+from bimixed.exceptions import DataError, UnavailableError
 from bimixed.priors import Prior
 from bimixed.saving.archive import Reader, Writer
 from bimixed.saving.columns import (
@@ -27,7 +27,9 @@ from bimixed.saving.columns import (
     unpack_index,
 )
 from bimixed.saving.formulas import check_formulas, names_used
+from bimixed.saving.sums import pack_sums, spec_of_sums, unpack_sums
 from bimixed.spec import ModelSpec
+from bimixed.summed import SummedDesign
 
 
 def pack_spec(writer: Writer, spec: ModelSpec, more: Iterable[str]) -> Record:
@@ -40,6 +42,10 @@ def pack_spec(writer: Writer, spec: ModelSpec, more: Iterable[str]) -> Record:
     """
     record = {"priors": {key: [p.family, p.parameters] for key, p in spec.given_priors.items()}}
     recipe = spec.recipe
+    if isinstance(spec.design, SummedDesign):
+        if list(more):
+            raise UnavailableError("A model of a source has its sums alone, so that columns= can't be kept.")
+        return record | {"kind": "sums", "recipe": _pack_recipe_of_sums(writer, spec, spec.design)}
     if recipe is None:
         if list(more):
             raise DataError("The model was given as arrays, so that there are no columns= to keep.")
@@ -71,6 +77,20 @@ def _pack_recipe(writer: Writer, spec: ModelSpec, recipe: Mapping[str, Any], mor
         record["groups"] = labels[0] if labels else name
         record["groups_name"] = name
     return record
+
+
+def _pack_recipe_of_sums(writer: Writer, spec: ModelSpec, design: SummedDesign) -> Record:
+    recipe = spec.recipe
+    if recipe is None:
+        raise UnavailableError(
+            "A model of a source that was changed by hand isn't saved; make it by ModelSpec(formula, source)."
+        )
+    return {
+        "formula": spec.formula,
+        "na_action": recipe["na_action"],
+        "context": _pack_context(writer, recipe["context"], [spec.formula]),
+        "sums": pack_sums(writer, spec, design),
+    }
 
 
 def _array(given: Any, role: str, design: Design) -> Array:
@@ -165,14 +185,17 @@ def unpack_spec(reader: Reader, record: Record) -> tuple[dict[str, Any], dict[st
     if record["kind"] == "arrays":
         return {"arrays": _unpack_arrays(reader, record["arrays"])}, priors
     stored = record["recipe"]
-    recipe = {"formula": stored["formula"], "na_action": stored["na_action"]}
-    recipe["data"] = unpack_frame(reader, stored["data"])
+    recipe: dict[str, Any] = {"formula": stored["formula"], "na_action": stored["na_action"]}
     recipe["context"] = {
         name: _unpack_value(reader, own) for name, own in stored["context"].items() if own["kind"] != "other"
     }
     recipe["missing"] = {
         name: str(own["type"]) for name, own in stored["context"].items() if own["kind"] == "other"
     }
+    if record["kind"] == "sums":
+        recipe["sums"] = unpack_sums(reader, stored["sums"])
+        return recipe, priors
+    recipe["data"] = unpack_frame(reader, stored["data"])
     for role in ("weights", "offset"):
         given = stored[role]
         recipe[role] = reader.get(given) if isinstance(given, dict) else given
@@ -234,6 +257,10 @@ def make_spec(
     arguments = {name: value for name, value in recipe.items() if name not in ("missing", "context")}
     _require_names(recipe["missing"], given, recipe["formula"])
     context = {**recipe["context"], **given}
+    if "sums" in recipe:
+        if not trust:
+            check_formulas([recipe["formula"]], [*recipe["sums"]["table"].columns], context)
+        return spec_of_sums(recipe, recipe["sums"], priors, context)
     if not trust:
         columns = [*recipe["data"].columns]
         if not isinstance(recipe.get("groups", ""), str):

@@ -1,5 +1,6 @@
 """What a fit found ↔ a record: θ at the optimum, or the draws."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
+from bimixed.exceptions import IdentificationWarning
 from bimixed.likelihood.restore import Optimum, at_optimum
 from bimixed.marginal.left_out import LeftOut
 from bimixed.results import Diagnostics, MixedModelResult
@@ -21,7 +23,7 @@ from bimixed.spec import ModelSpec
 def pack_outcome(writer: Writer, fit: MixedModelResult) -> Record:
     """The record of a result without its specification."""
     own = {f.name: getattr(fit.diagnostics, f.name) for f in fields(Diagnostics)}
-    record: Record = {"method": fit.method, "diagnostics": _plain(own), "fitted": writer.put(fit.fitted)}
+    record: Record = {"method": fit.method, "diagnostics": _plain(own), "fitted": writer.put(fitted_of(fit))}
     record["arguments"] = _plain(fit.arguments)
     if isinstance(fit.uncertainty, Draws):
         cov = {key: writer.put(values) for key, values in fit.uncertainty.random_cov.items()}
@@ -34,6 +36,16 @@ def pack_outcome(writer: Writer, fit: MixedModelResult) -> Record:
         "optimizer": found.optimizer,
     }
     return record | {"optimum": optimum, "loglik": fit.loglik}
+
+
+def fitted_of(fit: MixedModelResult) -> Array:
+    """Fitted values; of a model of sums those of the rows that it was outlined with."""
+    if fit.design.has_rows:
+        return fit.fitted.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IdentificationWarning)  # rows made up may be of cells without rows
+        predicted = fit.predict(fit.design.frame.table, new_levels="population")
+    return predicted["estimate"].to_numpy()
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,15 @@
 """Models of data that stay where they are: sources, sums over their rows, predictions in pieces."""
 
 from bimixed.streaming.build import summed_design
-from bimixed.streaming.sources import Source, as_source, scan_duckdb, scan_parquet
+from bimixed.streaming.lazy import LazyPredictions
+from bimixed.streaming.sources import Source, as_source, sample_rows, scan_duckdb, scan_parquet
 
-__all__ = ["Source", "as_source", "scan_duckdb", "scan_parquet", "summed_design"]
+__all__ = [
+    "LazyPredictions",
+    "Source",
+    "as_source",
+    "sample_rows",
+    "scan_duckdb",
+    "scan_parquet",
+    "summed_design",
+]

@@ -2,8 +2,9 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,14 +125,37 @@ def _outline(
     found = passes.categories(categories, columns, MOST_CATEGORIES) if categories.sets else {}
     table = with_categories(head, found)
     # Step 3: matrices, and what transformations remember
-    parts = _built(own, table, context, columns)
-    _check(formula, parts, table, context, columns)
+    encoder = _encoder(formula, table, columns, roles, na_action, context)
+    parts = encoder.parts
     data_states = states.depend_on_data(
         states.states_of(parts),
         states.states_of(_built(own, with_categories(head.iloc[1::2], found), context, columns)),
     )
+    if data_states:
+        _refuse_early(data_states, parts)
+        states.settle(parts, data_states, partial(passes.complete_rows, encoder), context)
+        encoder = replace(encoder, parts=states.encoded_again(parts, table, context))
+    orders = {
+        name: head[name].cat.categories
+        for name in columns
+        if isinstance(head[name].dtype, pd.CategoricalDtype)
+    }
+    return Outline(formula, _centred(encoder, head), table, orders)
+
+
+def _encoder(
+    formula: Formula,
+    table: pd.DataFrame,
+    columns: tuple[str, ...],
+    roles: Mapping[str, Any],
+    na_action: str,
+    context: Mapping[str, Any],
+) -> RowEncoder:
+    """What encodes rows, from rows that have every category; its centres are 0."""
+    parts = _built(in_memory.parts_of(formula), table, context, columns)
+    _check(formula, parts, table, context, columns)
     factors = _factors(formula, parts)
-    encoder = RowEncoder(
+    return RowEncoder(
         parts=parts,
         factors=factors,
         columns=columns,
@@ -143,15 +167,35 @@ def _outline(
         centre=np.zeros(len(parts["fixed"].names) + 1),
         centres=tuple(np.zeros(len(f.outline.names)) for f in factors),
     )
-    if data_states:
-        _refuse_early(data_states, parts)
-        states.settle(parts, data_states, lambda: passes.complete_rows(encoder), context)
-    orders = {
-        name: head[name].cat.categories
-        for name in columns
-        if isinstance(head[name].dtype, pd.CategoricalDtype)
-    }
-    return Outline(formula, _centred(encoder, head), table, orders)
+
+
+def restored_outline(
+    formula: Formula,
+    table: pd.DataFrame,
+    roles: Mapping[str, Any],
+    context: Mapping[str, Any],
+    remembered: Mapping[str, Mapping[str, Any]],
+) -> Outline:
+    """The outline that a model was made with.
+
+    Parameters
+    ----------
+    formula : Formula
+        As written.
+    table : pandas.DataFrame
+        That of the outline, columns in the order of the source.
+    roles : mapping
+        ``weights`` and ``offset``: columns or None.
+    context : mapping
+    remembered : mapping
+        What ``scale`` and ``center`` remember, by their text.
+    """
+    columns = list(map(str, table.columns))
+    formula = expand_wildcard(formula, columns, [c for c in roles.values() if isinstance(c, str)])
+    encoder = _encoder(formula, table, tuple(columns), roles, "drop", context)
+    states.remember(encoder.parts, remembered)
+    parts = states.encoded_again(encoder.parts, table, context)
+    return Outline(formula, replace(encoder, parts=parts), table, {})
 
 
 def _first_rows(source: Source, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -289,16 +333,46 @@ def _decimals(sd: float) -> int:
 def design_of_sums(outline: Outline, moments: Moments, counts: Counts, description: str) -> SummedDesign:
     """The design, once everything is added up."""
     encoder, n = outline.encoder, moments.n
-    factors, encoders, found = [], {}, []
-    for own, summed in zip(encoder.factors, moments.factors, strict=True):
-        grouping, order = _grouping(own.group, summed.levels, outline.orders)
-        found.append((grouping, order))
-        encoders[own.outline.key] = TermsEncoder(grouping, own.parts)
-    moments = moments.reordered([order for _, order in found], [grouping.levels for grouping, _ in found])
-    for own, summed in zip(encoder.factors, moments.factors, strict=True):
-        factor = replace(own.outline, levels=summed.levels, rows=summed_rows(summed, n))
+    found = [
+        _grouping(own.group, summed.levels, outline.orders)
+        for own, summed in zip(encoder.factors, moments.factors, strict=True)
+    ]
+    groupings = [grouping for grouping, _ in found]
+    moments = moments.reordered([order for _, order in found], [grouping.levels for grouping in groupings])
+    told = RowCounts(
+        n_total=counts.rows,
+        missing=dict(counts.missing),
+        means={name: total / n for name, total in counts.sums.items()},
+        ranges={name: counts.highs[name] - low for name, low in counts.lows.items()},
+        offset=counts.offset / n,
+        weight=counts.weights / n if encoder.weights_column is not None else 1.0,
+        source=description,
+    )
+    design = design_of_parts(outline, moments, groupings, told)
+    for factor in design.factors:
         check_summed_levels(factor, n, encoder.weights_column is not None)
-        factors.append(factor)
+    mean, sd = design.response_scale
+    if sd <= 1e-12 * max(abs(mean), 1e-300):
+        raise DataError(
+            f"The response {outline.formula.response!r} is constant ({mean:g}); there is nothing to model."
+        )
+    return design
+
+
+def design_of_parts(
+    outline: Outline, moments: Moments, groupings: Sequence[Grouping], told: RowCounts
+) -> SummedDesign:
+    """The design of an outline, and of cross-products whose levels are those of the groupings, in order."""
+    encoder = outline.encoder
+    both = list(zip(encoder.factors, moments.factors, strict=True))
+    factors = [
+        replace(own.outline, levels=summed.levels, rows=summed_rows(summed, moments.n))
+        for own, summed in both
+    ]
+    encoders = {
+        own.outline.key: TermsEncoder(grouping, own.parts)
+        for (own, _), grouping in zip(both, groupings, strict=True)
+    }
     encoding = FormulaEncoding(
         parts=encoder.parts,
         factors=encoders,
@@ -309,16 +383,7 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
         has_offset_array=False,
         table=outline.table,
     )
-    told = RowCounts(
-        n_total=counts.rows,
-        missing=dict(counts.missing),
-        means={name: total / n for name, total in counts.sums.items()},
-        ranges={name: counts.highs[name] - low for name, low in counts.lows.items()},
-        offset=counts.offset / n,
-        weight=counts.weights / n if encoder.weights_column is not None else 1.0,
-        source=description,
-    )
-    design = SummedDesign(
+    return SummedDesign(
         outline.formula,
         moments,
         tuple(factors),
@@ -328,12 +393,6 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
         encoder.weights_column,
         encoder.has_offset,
     )
-    mean, sd = design.response_scale
-    if sd <= 1e-12 * max(abs(mean), 1e-300):
-        raise DataError(
-            f"The response {outline.formula.response!r} is constant ({mean:g}); there is nothing to model."
-        )
-    return design
 
 
 def _grouping(

@@ -6,13 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
-
 from bimixed.exceptions import DataError
-from bimixed.moments import MomentFactor, Moments
 from bimixed.saving.archive import Reader, Writer
-from bimixed.saving.columns import pack_index, unpack_index
+from bimixed.saving.moments import pack_moments, unpack_moments
 from bimixed.streaming.counting import Counts
 from bimixed.streaming.encoder import RowEncoder
 
@@ -114,30 +110,7 @@ def fingerprint(encoder: RowEncoder) -> str:
 def pack_sums(writer: Writer, sums: Sums) -> dict[str, Any]:
     """The record of sums."""
     moments, counts = sums
-    return {"counts": asdict(counts), "moments": None if moments is None else _pack_moments(writer, moments)}
-
-
-def _pack_moments(writer: Writer, moments: Moments) -> dict[str, Any]:
-    return {
-        "n": moments.n,
-        "log_weights": moments.log_weights,
-        "AA": writer.put(moments.AA),
-        "plain": writer.put(moments.plain),
-        "ZA": [writer.put(block) for block in moments.ZA],
-        "ZZ": [[j, k, *_pack_sparse(writer, block)] for (j, k), block in moments.ZZ.items()],
-        "factors": [
-            {
-                "levels": pack_index(writer, f.levels),
-                "counts": writer.put(f.counts),
-                "plain": writer.put(f.plain),
-            }
-            for f in moments.factors
-        ],
-    }
-
-
-def _pack_sparse(writer: Writer, block: sp.csr_array) -> list[Any]:
-    return [writer.put(block.data), writer.put(block.indices), writer.put(block.indptr), list(block.shape)]
+    return {"counts": asdict(counts), "moments": None if moments is None else pack_moments(writer, moments)}
 
 
 def unpack_sums(reader: Reader, record: dict[str, Any], encoder: RowEncoder) -> Sums:
@@ -146,32 +119,5 @@ def unpack_sums(reader: Reader, record: dict[str, Any], encoder: RowEncoder) -> 
     own = record["moments"]
     if own is None:
         return None, counts
-    factors = tuple(
-        MomentFactor(
-            key=f.outline.key,
-            names=f.outline.names,
-            template=f.outline.template,
-            levels=unpack_index(reader, kept["levels"]),
-            is_mixed=False,
-            centre=centre,
-            counts=reader.get(kept["counts"]),
-            plain=reader.get(kept["plain"]),
-        )
-        for f, centre, kept in zip(encoder.factors, encoder.centres, own["factors"], strict=True)
-    )
-    ZZ = {
-        (j, k): sp.csr_array((reader.get(data), reader.get(indices), reader.get(indptr)), shape=tuple(shape))
-        for j, k, data, indices, indptr, shape in own["ZZ"]
-    }
-    moments = Moments(
-        names=encoder.names,
-        n=own["n"],
-        log_weights=own["log_weights"],
-        centre=np.asarray(encoder.centre),
-        AA=reader.get(own["AA"]),
-        plain=reader.get(own["plain"]),
-        factors=factors,
-        ZA=tuple(reader.get(block) for block in own["ZA"]),
-        ZZ=ZZ,
-    )
-    return moments, counts
+    outlines = [f.outline for f in encoder.factors]
+    return unpack_moments(reader, own, encoder.names, outlines, encoder.centre, encoder.centres), counts

@@ -142,7 +142,7 @@ class RowEncoder:
         sizes = []
         for atom in group:
             column = group_column(atom, table, self.context, {})
-            codes, found = pd.factorize(_plain_labels(column))
+            codes, found = pd.factorize(plain_labels(column))
             index = pd.Index(found)
             try:
                 order = index.argsort()
@@ -181,7 +181,7 @@ class RowEncoder:
         return numbers
 
 
-def _plain_labels(column: pd.Series) -> pd.Series:
+def plain_labels(column: pd.Series) -> pd.Series:
     """Labels without their categories."""
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return column

@@ -4,10 +4,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from bimixed.covariance import Array
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import BimixedError, DataError
+
+Drawn = tuple[pd.DataFrame, Array]
+"""Rows, and a uniform number of each: those with the smallest numbers are a sample."""
+TOGETHER = 8
+"""Samples of partitions that are joined at a time."""
+
+
+def drawn(parts: Sequence[Drawn], n: int) -> Drawn:
+    """The ``n`` rows with the smallest numbers, in their order."""
+    rows = parts[0][0] if len(parts) == 1 else pd.concat([part for part, _ in parts])
+    numbers = np.concatenate([own for _, own in parts])
+    if len(rows) <= n:
+        return rows, numbers
+    places = np.sort(np.argpartition(numbers, n)[:n])
+    return rows.iloc[places], numbers[places]
+
+
+def drawn_of(rows: pd.DataFrame, n: int, seed: tuple[int, int]) -> Drawn:
+    """A sample of one partition."""
+    return drawn([(rows, np.random.default_rng(seed).random(len(rows)))], n)
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,15 @@ class FramesSource:
             if sum(map(len, found)) >= n:
                 break
         return pd.concat(found, ignore_index=True).head(n)
+
+    def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
+        """Rows drawn at random, all columns, in their order; the same however they are cut into frames."""
+        columns, rng = self.columns, np.random.default_rng(random_seed)
+        kept: list[Drawn] = []
+        for piece in self.pieces():
+            for frame in piece.frames(columns):
+                kept = [drawn([*kept, (frame, rng.random(len(frame)))], n)]
+        return kept[0][0].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -92,6 +123,16 @@ class DaskSource:
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
         """Rows of the first partitions that have any."""
         return asked_of_dask(lambda: self.frame[list(columns)].head(n, npartitions=-1))
+
+    def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
+        """Rows drawn at random, all columns, in their order and on their index."""
+        from dask import delayed
+
+        parts = self.frame.to_delayed()
+        level = [delayed(drawn_of)(part, n, (random_seed, i)) for i, part in enumerate(parts)]
+        while len(level) > 1:
+            level = [delayed(drawn)(level[i : i + TOGETHER], n) for i in range(0, len(level), TOGETHER)]
+        return asked_of_dask(level[0].compute)[0]
 
 
 @dataclass(frozen=True)

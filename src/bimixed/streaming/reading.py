@@ -82,6 +82,11 @@ class QueryPiece:
         """
         return self._read(sql, "df")
 
+    def arrow_schema(self, columns: Sequence[str]) -> Any:
+        """Arrow's types of these columns."""
+        chosen = ", ".join(map(quoted, columns))
+        return self._read(f"SELECT {chosen} FROM {self.clause} LIMIT 0", "to_arrow_table").schema
+
     def _read(self, sql: str, how: str) -> Any:
         result = self.source.query(sql, self.name)
         try:

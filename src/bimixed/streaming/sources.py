@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
+from bimixed.arguments import check_count, check_seed
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import DataError
 from bimixed.streaming.frame_sources import DaskSource, FramesSource
@@ -208,9 +210,8 @@ class DuckDBSource:
 
 def _sample(source: Any, n: int, random_seed: int) -> pd.DataFrame:
     whole = source.whole()
-    sql = (
-        f"SELECT * FROM {whole.clause} USING SAMPLE reservoir({int(n)} ROWS) REPEATABLE ({int(random_seed)})"
-    )
+    seed = int(random_seed) % 2**31
+    sql = f"SELECT * FROM {whole.clause} USING SAMPLE reservoir({int(n)} ROWS) REPEATABLE ({seed})"
     return whole.table(sql)
 
 
@@ -324,6 +325,53 @@ def as_source(data: Any) -> Any:
     if isinstance(data, list | tuple) and data and all(hasattr(one, "columns") for one in data):
         return FramesSource(lambda: iter(data), f"{len(data)} frames")
     return None
+
+
+def sample_rows(source: Any, n: int = 10_000, random_seed: int | None = 0) -> pd.DataFrame:
+    """Rows of a source, drawn at random without replacement, in memory.
+
+    For what needs rows of a model that was made from sums: ``fit.augment(rows)``, ``bm.plots.residuals(fit,
+    data=rows)``, or a model of these rows alone.
+
+    Parameters
+    ----------
+    source : source
+        Everything that :class:`ModelSpec` reads chunk by chunk.
+    n : int
+        Rows; all of them where there are fewer.
+    random_seed : int, optional
+        The same seed gives the same rows; None others each time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns.
+
+    Raises
+    ------
+    DataError
+        Where it isn't a source.
+    FitError
+        If ``n`` or ``random_seed`` is impossible.
+
+    Examples
+    --------
+    >>> import bimixed as bm
+    >>> data = bm.load_dataset("sleepstudy")
+    >>> bm.sample_rows([data[:90], data[90:]], 20, random_seed=1).shape
+    (20, 3)
+    """
+    check_count("n", n)
+    check_seed(random_seed)
+    found = as_source(source)
+    if found is None:
+        raise DataError(
+            f"sample_rows takes a source, such as bm.scan_parquet(...), not a {type(source).__name__}; of a "
+            "table in memory take its own, data.sample(n)."
+        )
+    if random_seed is None:
+        random_seed = int(np.random.SeedSequence().generate_state(1)[0])
+    return found.sample(int(n), int(random_seed))
 
 
 def _registered(data: Any, description: str) -> DuckDBSource:

@@ -3,13 +3,14 @@
 import ast
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bimixed.covariance import Array
-from bimixed.design import expressions
+from bimixed.design import expressions, matrices
 from bimixed.design.matrices import EncodedPart
 from bimixed.exceptions import DataError
 
@@ -61,6 +62,33 @@ def argument_of(text: str, place: str) -> str:
             "numbers."
         )
     return ast.unparse(call.args[0])
+
+
+def remembered(parts: Mapping[str, EncodedPart]) -> dict[str, dict[str, Any]]:
+    """What ``scale`` and ``center`` remember of all rows, as plain numbers."""
+    found = {}
+    for name, state in states_of(parts).items():
+        if _called(ast.parse(name, mode="eval").body) in SCALING:
+            found[name] = {key: None if own is None else float(own) for key, own in state.items()}
+    return found
+
+
+def remember(parts: Mapping[str, EncodedPart], kept: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put that back; parts are changed in place."""
+    for part in parts.values():
+        state = getattr(part.spec, "transform_state", None) or {}
+        for name, own in kept.items():
+            if name in state:
+                state[name].update(own)
+
+
+def encoded_again(
+    parts: Mapping[str, EncodedPart], table: pd.DataFrame, context: Mapping[str, Any]
+) -> dict[str, EncodedPart]:
+    """Parts with the values that these rows have now that other means are remembered."""
+    return {
+        name: replace(part, values=matrices.encode_part(part, table, context)) for name, part in parts.items()
+    }
 
 
 def _called(node: ast.AST) -> str:

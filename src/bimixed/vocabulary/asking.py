@@ -6,7 +6,10 @@ from typing import Any
 from bimixed.exceptions import ArgumentError
 from bimixed.vocabulary.advice import advice
 
-PREDICT = ("new_data", "random", "new_levels", "interval", "level", "random_seed", "variances", "n")
+PREDICT = (
+    *("new_data", "random", "new_levels", "interval", "level", "random_seed", "variances", "n"),
+    *("keep", "path"),
+)
 EMMEANS = ("fit", "factor", "by", "at", "ddf", "level")
 CONTRASTS = ("method", "adjust", "reference", "interaction")
 
