@@ -15,7 +15,7 @@ from bimixed.design import LevelRows, RandomFactor, matrices
 from bimixed.design import build as in_memory
 from bimixed.design import frame as frames
 from bimixed.design.encoding import FormulaEncoding, TermsEncoder, require_row_wise
-from bimixed.design.grouping import Grouping, combined_names
+from bimixed.design.grouping import Grouping, combined_names, group_column
 from bimixed.design.matrices import EncodedPart
 from bimixed.design.rows import Ints
 from bimixed.exceptions import DataError, FormulaError
@@ -127,6 +127,7 @@ def _outline(
     # Step 3: matrices, and what transformations remember
     encoder = _encoder(formula, table, columns, roles, na_action, context)
     parts = encoder.parts
+    _check_groups(formula, head, context)
     data_states = states.depend_on_data(
         states.states_of(parts),
         states.states_of(_built(own, with_categories(head.iloc[1::2], found), context, columns)),
@@ -135,6 +136,8 @@ def _outline(
         _refuse_early(data_states, parts)
         states.settle(parts, data_states, partial(passes.complete_rows, encoder), context)
         encoder = replace(encoder, parts=states.encoded_again(parts, table, context))
+    for part in encoder.parts.values():
+        require_row_wise(part, table, context)
     orders = {
         name: head[name].cat.categories
         for name in columns
@@ -153,7 +156,7 @@ def _encoder(
 ) -> RowEncoder:
     """What encodes rows, from rows that have every category; its centres are 0."""
     parts = _built(in_memory.parts_of(formula), table, context, columns)
-    _check(formula, parts, table, context, columns)
+    _check(formula, parts)
     factors = _factors(formula, parts)
     return RowEncoder(
         parts=parts,
@@ -235,13 +238,7 @@ def _built(
     return matrices.build_parts(own, table, context, table.index)
 
 
-def _check(
-    formula: Formula,
-    parts: Mapping[str, EncodedPart],
-    table: pd.DataFrame,
-    context: Mapping[str, Any],
-    columns: tuple[str, ...],
-) -> None:
+def _check(formula: Formula, parts: Mapping[str, EncodedPart]) -> None:
     """What an outline shows to be impossible."""
     in_memory.response_kind(formula, parts["response"])
     in_memory.refuse_response_as_predictor(formula, parts)
@@ -260,7 +257,25 @@ def _check(
             )
         if name.startswith("offset") and part.values.shape[1] != 1:
             raise DataError(f"{part.place} is not one column of numbers; convert it first.")
-        require_row_wise(part, table, context)
+
+
+def _check_groups(formula: Formula, head: pd.DataFrame, context: Mapping[str, Any]) -> None:
+    """Refuse labels that depend on the other rows: every chunk would have its own."""
+    some = head.iloc[1::2].reset_index(drop=True)
+    for term in formula.random:
+        for atom in term.group:
+            if atom in head.columns:
+                continue
+            state: dict[str, Any] = {}
+            labels = group_column(atom, head, context, state)
+            again = group_column(atom, some, context, {})
+            same = labels.iloc[1::2].astype(str).to_numpy() == again.astype(str).to_numpy()
+            if state or not same.all():
+                raise DataError(
+                    f"The group {atom!r} of {term.source} is made from all rows at once, which a source "
+                    "doesn't "
+                    "give: write it with numbers, such as (x - 5) // 2, or make it a column."
+                )
 
 
 def _factors(formula: Formula, parts: Mapping[str, EncodedPart]) -> tuple[FactorEncoder, ...]:

@@ -27,8 +27,42 @@ def states_of(parts: Mapping[str, EncodedPart]) -> dict[str, dict[str, Any]]:
 
 
 def depend_on_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Transformations whose memory differs between two tables."""
-    return [name for name in one if not _equal(one[name], other.get(name))]
+    """Transformations whose memory differs between two tables, or is of all rows by what is written."""
+    return [name for name in one if _looks_at_all(name, one[name]) or not _equal(one[name], other.get(name))]
+
+
+def _looks_at_all(text: str, state: Any) -> bool:
+    """Whether a call leaves to the rows what it could be given: first rows can be alike by chance."""
+    call = ast.parse(text, mode="eval").body
+    name = _called(call)
+    if not isinstance(call, ast.Call):
+        return False
+    if name == "center":
+        return True
+    if name in SCALING:
+        return any(_is_computed(call, what) for what in _computed(name))
+    if name in SPLINES:
+        given = {word.arg for word in call.keywords}
+        ends = {state.get("lower_bound"), state.get("upper_bound")}
+        has_knots = "knots" in given or {*state.get("knots", [])} <= ends
+        return not ({"lower_bound", "upper_bound"} <= given and has_knots) or "constraints" in given
+    return False
+
+
+def _computed(name: str) -> tuple[str, ...]:
+    """What a scaling computes from the rows: argument names, in their order after the data."""
+    return {"center": (), "standardize": ("center", "rescale")}.get(name, ("center", "scale"))
+
+
+def _argument(call: ast.Call, what: str) -> ast.expr | None:
+    place = _computed(_called(call)).index(what) + 1
+    named = [word.value for word in call.keywords if word.arg == what]
+    return call.args[place] if len(call.args) > place else next(iter(named), None)
+
+
+def _is_computed(call: ast.Call, what: str) -> bool:
+    own = _argument(call, what)
+    return own is None or (isinstance(own, ast.Constant) and own.value is True)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -60,6 +94,13 @@ def argument_of(text: str, place: str) -> str:
         raise DataError(
             f"{text} ({place}) has a transformation of all rows inside another; write one of them with "
             "numbers."
+        )
+    given = [_argument(call, what) for what in _computed(name)]
+    if any(isinstance(node, ast.Call | ast.Attribute) for own in given if own for node in ast.walk(own)):
+        raise DataError(
+            f"{text} ({place}) computes what it takes off or divides by, from all rows at once, which a "
+            "source "
+            "doesn't give: write it as a number, or leave it out."
         )
     return ast.unparse(call.args[0])
 
@@ -134,7 +175,7 @@ def settle(
         state = getattr(part.spec, "transform_state", None) or {}
         for name in names:
             if name in state:
-                _fill(state[name], sums[arguments[name]])
+                _fill(state[name], sums[arguments[name]], name)
 
 
 class _Sums:
@@ -155,10 +196,14 @@ class _Sums:
         self.n = total
 
 
-def _fill(state: dict[str, Any], sums: _Sums) -> None:
-    centre = state.get("center")
-    if centre is not None:
+def _fill(state: dict[str, Any], sums: _Sums, text: str) -> None:
+    """Mean and sd in place of those of the first rows; numbers that were given stay."""
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call)
+    centre, scale = _computed(_called(call)) or ("", "")
+    if state.get("center") is not None and (not centre or _is_computed(call, centre)):
         state["center"] = np.float64(sums.mean)
-    if state.get("scale") is not None:
-        squares = sums.squares if centre is not None else sums.squares + sums.n * sums.mean**2
+    if state.get("scale") is not None and scale and _is_computed(call, scale):
+        about = 0.0 if state.get("center") is None else float(state["center"])
+        squares = sums.squares + sums.n * (sums.mean - about) ** 2
         state["scale"] = np.float64(math.sqrt(squares / (sums.n - state.get("ddof", 1))))
