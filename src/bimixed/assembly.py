@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts, FixedBasis, TrailingFactor
-from bimixed.design.fixed import independent_columns
+from bimixed.design.fixed import first_independent
 from bimixed.exceptions import FitError
 from bimixed.moments import MomentFactor, Moments, both_sides, by_coefficients
 from bimixed.pairs import Pairs
@@ -19,11 +19,23 @@ from bimixed.trailing_rows import no_pairs, pair_map
 
 Ints = NDArray[np.intp]
 
+ROUNDING = 5e-8
+"""Of lengths of unit columns that are known by their products: the square root of what products lose."""
+EXACTLY = 1e-13
+"""Squares of what a sum of columns may differ from 1 by, in units of the weights."""
+
 
 def kept_columns(moments: Moments) -> Ints:
     """Columns of X that earlier ones don't determine."""
     to_U, *_ = _coordinates(moments, len(moments.names) - 1)
-    return independent_columns(gram_root(to_U.T @ moments.AA @ to_U))
+    return _independent(to_U.T @ moments.AA @ to_U)
+
+
+def _independent(gram: Array) -> Ints:
+    """Columns that earlier ones don't determine, from their products."""
+    size = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    unit = np.where(size > 0, size, 1.0)
+    return first_independent(gram_root(gram / unit[:, None] / unit), ROUNDING)
 
 
 def assemble(
@@ -53,14 +65,15 @@ def assemble(
     to_U, to_y, T, shift = _coordinates(moments, p)
     AA = moments.AA / scale
     gram = to_U.T @ AA @ to_U
-    kept = independent_columns(gram_root(gram)) if kept is None else kept
-    to_U = to_U[:, kept]
+    kept = _independent(gram) if kept is None else kept
+    size = np.sqrt(np.diag(gram)[kept])  # units: LU with pivots loses digits of columns of unequal sizes
+    to_U = to_U[:, kept] / size
     if moments.n <= len(kept):
         raise FitError(
             f"{len(kept)} fixed coefficients for {moments.n} rows leave nothing to estimate variances from; "
             "use fewer fixed effects or more data."
         )
-    chol = dense.cholesky(gram[np.ix_(kept, kept)])
+    chol = dense.cholesky(gram[np.ix_(kept, kept)] / size[:, None] / size)
     right = to_U.T @ AA @ to_y
     b = dense.solve_with(chol, right)
     total = float(to_y @ AA @ to_y)
@@ -71,9 +84,9 @@ def assemble(
             "between groups and rows. Remove the predictors that determine the response."
         )
     T = T[np.ix_(kept, kept)]
-    b[:1] += shift
-    basis = FixedBasis(chol.T @ T, dense.solve_upper(T, b), rss, total)
-    b[:1] -= shift
+    basis = FixedBasis(
+        chol.T @ (T * size[:, None]), dense.solve_upper(T, b / size + shift[kept]), rss, total
+    )
     to_Q = dense.solve_lower(chol, to_U.T).T
     to_R = np.column_stack([to_Q, to_y - to_U @ b])
     own = [_coefficients(f, None if M is None else M[j]) for j, f in enumerate(moments.factors)]
@@ -107,24 +120,47 @@ def _coefficients(factor: MomentFactor, M: Array | None) -> Array | None:
     return None if np.array_equal(S, np.eye(len(S))) else S
 
 
-def _coordinates(moments: Moments, p: int) -> tuple[Array, Array, Array, float]:
-    """U and the response as combinations of A; T with X = UT; what centring took off U's constant."""
+def _coordinates(moments: Moments, p: int) -> tuple[Array, Array, Array, Array]:
+    """U and the response as combinations of A; T with X = UT; what centring took off, in U's coordinates.
+
+    Where columns add up to the constant, those after them are centred too.
+    """
     centre = moments.centre
     spread = np.diag(moments.AA)[1 : p + 1]
     constant = p > 0 and centre[0] != 0 and spread[0] <= 1e-24 * centre[0] ** 2 * moments.AA[0, 0]
-    to_U = np.zeros((p + 2, p))
-    to_y = np.zeros(p + 2)
+    to_U, T = np.zeros((p + 2, p)), np.eye(p)
     to_U[1 : p + 1] = np.eye(p)
+    to_y, shift = np.zeros(p + 2), np.zeros(p)
     to_y[-1] = 1.0
     if constant:
         to_U[:, 0] = 0.0
         to_U[0, 0] = 1.0
-        T = np.eye(p)
         T[0] = centre[:p]
-        return to_U, to_y, T, float(centre[p])
+        shift[0] = centre[p]
+        return to_U, to_y, T, shift
     to_U[0] = centre[:p]
-    to_y[0] = centre[p]
-    return to_U, to_y, np.eye(p), 0.0
+    ones = _adding_up_to_one(to_U.T @ moments.AA @ to_U, to_U.T @ moments.AA[0], float(moments.AA[0, 0]))
+    if ones is None:
+        to_y[0] = centre[p]
+        return to_U, to_y, T, shift
+    to_U[0, ones.stop :] = 0.0
+    T[ones, ones.stop :] = centre[ones.stop : p]
+    shift[ones] = centre[p]
+    return to_U, to_y, T, shift
+
+
+def _adding_up_to_one(gram: Array, sums: Array, total: float) -> slice | None:
+    """Neighbouring columns of 0 and 1 that add up to the constant, such as all levels of a factor."""
+    is_binary = np.abs(np.diag(gram) - sums) <= EXACTLY * total
+    for first in np.flatnonzero(is_binary):
+        share = np.cumsum(sums[first:]) / total
+        last = first + int(np.searchsorted(share, 1.0 - 1e-9)) + 1
+        own = slice(int(first), int(last))
+        if last > len(sums) or not is_binary[own].all():
+            continue
+        if abs(float(gram[own, own].sum()) - 2.0 * float(sums[own].sum()) + total) <= EXACTLY * total:
+            return own
+    return None
 
 
 def gram_root(gram: Array) -> Array:

@@ -39,18 +39,27 @@ def independent_columns(X: Array) -> NDArray[np.intp]:
     return first_independent(R)
 
 
-def first_independent(columns: Array) -> NDArray[np.intp]:
-    """Columns that the earlier ones leave more than the tolerance of, lengths in units of 1."""
+def first_independent(columns: Array, noise: float = 0.0) -> NDArray[np.intp]:
+    """Columns that the earlier ones leave more than the tolerance of, lengths in units of 1.
+
+    ``noise`` is the rounding error of the lengths; of a combination of columns it is as many times as large as
+    the sum of the coefficients' sizes.
+    """
     kept: list[int] = []
     basis = np.zeros((len(columns), 0))
+    inverse = np.zeros((0, 0))  # basis = columns[:, kept] @ inverse
     for j in range(columns.shape[1]):
-        rest = columns[:, j]
+        rest, along = columns[:, j], np.zeros(len(kept))
         for _ in range(2):  # twice is enough: Gram-Schmidt loses no digits then
-            rest = rest - basis @ (basis.T @ rest)
+            own = basis.T @ rest
+            rest, along = rest - basis @ own, along + own
         length = np.linalg.norm(rest)
-        if length > RANK_TOLERANCE:
+        combination = inverse @ along
+        if length > max(RANK_TOLERANCE, noise * (1.0 + np.abs(combination).sum())):
             kept.append(j)
             basis = np.column_stack([basis, rest / length])
+            last = np.append(-combination, 1.0) / length
+            inverse = np.column_stack([np.vstack([inverse, np.zeros(len(inverse))]), last])
     return np.array(kept, dtype=np.intp)
 
 
