@@ -84,9 +84,7 @@ def assemble(
             "between groups and rows. Remove the predictors that determine the response."
         )
     T = T[np.ix_(kept, kept)]
-    basis = FixedBasis(
-        chol.T @ (T * size[:, None]), dense.solve_upper(T, b / size + shift[kept]), rss, total
-    )
+    basis = FixedBasis(chol.T @ (T * size[:, None]), dense.solve_upper(T, b / size + shift[kept]), rss, total)
     to_Q = dense.solve_lower(chol, to_U.T).T
     to_R = np.column_stack([to_Q, to_y - to_U @ b])
     own = [_coefficients(f, None if M is None else M[j]) for j, f in enumerate(moments.factors)]
