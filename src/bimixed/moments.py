@@ -146,6 +146,17 @@ class Moments:
         }
         return replace(self, factors=factors, ZA=ZA, ZZ=ZZ)
 
+    def level_products(self, place: int) -> Array:
+        """Z'WZ of each level of a factor that is not mixed, covariates as they are, (L, K, K)."""
+        factor = self.factors[place]
+        K = len(factor.names)
+        entries = self.ZZ[place, place].tocoo()
+        row, column = entries.coords
+        out = np.zeros((len(factor.levels), K, K))
+        np.add.at(out, (row // K, row % K, column % K), entries.data)
+        E = factor.uncentred()
+        return np.asarray(E.T @ out @ E)
+
     def __repr__(self) -> str:
         levels = ", ".join(f"{f.key} ({len(f.levels)} levels)" for f in self.factors)
         return f"Cross-products of {self.n} rows: {self.names[-1]} on {len(self.names) - 1} columns; {levels}"

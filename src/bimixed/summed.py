@@ -1,5 +1,6 @@
 """A design without rows: names, levels and encodings of a model, and its cross-products."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -310,7 +311,20 @@ def summed_rows(factor: MomentFactor, n: int) -> SummedRows:
     )
 
 
-def check_summed_levels(factor: RandomFactor, n: int, has_weights: bool) -> None:
+def _takes_up_residuals(factor: RandomFactor, products: Array) -> bool:
+    """Whether every level has as many rows as coefficients, and the same products of its covariates."""
+    K = factor.n_coefficients
+    if K < 2 or len(factor.template.sub_blocks()) > 1 or (factor.level_counts() != K).any():
+        return False
+    size = np.sqrt(np.diagonal(products[0]))
+    if (size == 0.0).any():
+        return False
+    unit = products / np.outer(size, size)
+    full_rank = np.linalg.eigvalsh(unit[0])[0] > 1e-10
+    return bool(full_rank and np.abs(unit - unit[0]).max() < 1e-8)
+
+
+def check_summed_levels(factor: RandomFactor, moments: Moments, place: int) -> None:
     """What :func:`bimixed.design.levels.check_levels` refuses, as far as sums show it.
 
     Raises
@@ -318,7 +332,12 @@ def check_summed_levels(factor: RandomFactor, n: int, has_weights: bool) -> None
     DataError
         For a single level, a covariate of zeros, and one row per level beside a residual.
     """
-    source, levels = factor.sources[0], factor.n_levels
+    source, levels, n = factor.sources[0], factor.n_levels, moments.n
+    mean_weight = float(moments.AA[0, 0]) / n
+    equal_weights = abs(math.log(mean_weight) - moments.log_weights / n) < 1e-13  # of means of two kinds
+    products = moments.level_products(place)
+    squares = np.diagonal(products, axis1=1, axis2=2)
+    constant = bool((np.ptp(squares, axis=0) <= 1e-14 * squares.max(axis=0)).any())
     if levels == 1:
         raise DataError(
             f"Group {factor.key!r} of {source} has a single level; a variance between groups needs at least "
@@ -332,11 +351,17 @@ def check_summed_levels(factor: RandomFactor, n: int, has_weights: bool) -> None
             "has no effect. "
             "Leave it out of the bar."
         )
-    if levels == n and not has_weights and factor.is_intercept:
+    if levels == n and equal_weights and constant:
         raise DataError(
             f"Group {factor.key!r} of {source} has as many levels as there are rows ({n}): one row per "
             "level, so that its "
             "variance and the residual variance can't be told apart. Use a coarser group, or remove the term."
+        )
+    if equal_weights and _takes_up_residuals(factor, products):
+        raise DataError(
+            f"{source} has {factor.n_coefficients} coefficients, and every level of {factor.key} as many "
+            "rows with the same covariates: the covariance of the coefficients can be anything that the "
+            "residuals could, so that the two can't be told apart. Use fewer coefficients, or '||' for '|'."
         )
     if levels * factor.n_coefficients >= n:
         warn(

@@ -42,8 +42,8 @@ def independent_columns(X: Array) -> NDArray[np.intp]:
 def first_independent(columns: Array, noise: float = 0.0) -> NDArray[np.intp]:
     """Columns that the earlier ones leave more than the tolerance of, lengths in units of 1.
 
-    ``noise`` is the rounding error of the lengths; of a combination of columns it is as many times as large
-    as the sum of the coefficients' sizes.
+    ``noise`` is the rounding error of the lengths; of a combination of columns it is as many times as
+    large as the sum of the coefficients' sizes.
     """
     kept: list[int] = []
     basis = np.zeros((len(columns), 0))

@@ -289,9 +289,8 @@ def plain_columns(table: pd.DataFrame, columns: Mapping[str, pd.Series] | None =
         if pd.api.types.is_bool_dtype(dtype):
             converted[name] = table[name].astype(bool)
         elif pd.api.types.is_numeric_dtype(dtype):
-            converted[name] = table[name].astype(
-                "int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
-            )
+            whole = "uint64" if pd.api.types.is_unsigned_integer_dtype(dtype) else "int64"
+            converted[name] = table[name].astype(whole if pd.api.types.is_integer_dtype(dtype) else "float64")
         elif pd.api.types.is_string_dtype(dtype) and dtype != "str":
             converted[name] = table[name].astype("str")
     return table.assign(**converted) if converted else table

@@ -38,6 +38,16 @@ class Materializer(PandasMaterializer):
         return bool(super()._is_categorical(values))
 
     @override
+    def _encode_numerical(
+        self, values: Any, metadata: Any, encoder_state: dict[str, Any], spec: Any, drop_rows: Any
+    ) -> Any:
+        """Integers as floats: products of integers would overflow silently."""
+        plain = getattr(values, "__wrapped__", values)
+        if isinstance(plain, pd.Series | np.ndarray) and plain.dtype.kind in "iu":
+            values = plain.astype(np.float64)
+        return super()._encode_numerical(values, metadata, encoder_state, spec, drop_rows)
+
+    @override
     def _check_for_nulls(self, name: str, values: Any, na_action: Any, drop_rows: set[int]) -> None:
         """Refuse what formulaic would make columns of that mean nothing, or not what was meant."""
         plain = getattr(values, "__wrapped__", values)

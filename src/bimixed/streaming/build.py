@@ -26,6 +26,7 @@ from bimixed.streaming import states
 from bimixed.streaming.categories import Categories, with_categories
 from bimixed.streaming.counting import Counts
 from bimixed.streaming.encoder import FactorEncoder, RowEncoder
+from bimixed.streaming.orders import of_frame
 from bimixed.streaming.passes import Passes
 from bimixed.streaming.sources import Source
 from bimixed.summed import RowCounts, SummedDesign, check_summed_levels, summed_rows
@@ -117,20 +118,20 @@ def _outline(
     frames.require_columns(available, wanted, [])
     columns = tuple(wanted)
     # Step 2: an outline from a few rows, with every category
-    head = _first_rows(source, columns)
+    head, orders = _first_rows(source, columns)
     formula = replace(formula, random=tuple(in_memory.resolved(t, head, context) for t in formula.random))
     _refuse_components(formula)
     own = in_memory.parts_of(formula)
     categories = Categories.of(own, head, context, columns)
     found = passes.categories(categories, columns, MOST_CATEGORIES) if categories.sets else {}
-    table = with_categories(head, found)
+    table = with_categories(head, found, orders)
     # Step 3: matrices, and what transformations remember
-    encoder = _encoder(formula, table, columns, roles, na_action, context)
+    encoder = _encoder(formula, table, columns, roles, na_action, context, orders)
     parts = encoder.parts
     _check_groups(formula, head, context)
     data_states = states.depend_on_data(
         states.states_of(parts),
-        states.states_of(_built(own, with_categories(head.iloc[1::2], found), context, columns)),
+        states.states_of(_built(own, with_categories(head.iloc[1::2], found, orders), context, columns)),
     )
     if data_states:
         _refuse_early(data_states, parts)
@@ -138,11 +139,6 @@ def _outline(
         encoder = replace(encoder, parts=states.encoded_again(parts, table, context))
     for part in encoder.parts.values():
         require_row_wise(part, table, context)
-    orders = {
-        name: head[name].cat.categories
-        for name in columns
-        if isinstance(head[name].dtype, pd.CategoricalDtype)
-    }
     return Outline(formula, _centred(encoder, head), table, orders)
 
 
@@ -153,6 +149,7 @@ def _encoder(
     roles: Mapping[str, Any],
     na_action: str,
     context: Mapping[str, Any],
+    orders: Mapping[str, pd.Index],
 ) -> RowEncoder:
     """What encodes rows, from rows that have every category; its centres are 0."""
     parts = _built(in_memory.parts_of(formula), table, context, columns)
@@ -169,6 +166,7 @@ def _encoder(
         na_action=na_action,
         centre=np.zeros(len(parts["fixed"].names) + 1),
         centres=tuple(np.zeros(len(f.outline.names)) for f in factors),
+        categories={name: order for name, order in orders.items() if order.dtype.kind in "iufb"},
     )
 
 
@@ -195,17 +193,25 @@ def restored_outline(
     """
     columns = list(map(str, table.columns))
     formula = expand_wildcard(formula, columns, [c for c in roles.values() if isinstance(c, str)])
-    encoder = _encoder(formula, table, tuple(columns), roles, "drop", context)
+    orders = {
+        name: table[name].cat.categories
+        for name in columns
+        if isinstance(table[name].dtype, pd.CategoricalDtype)
+    }
+    encoder = _encoder(formula, table, tuple(columns), roles, "drop", context, orders)
     states.remember(encoder.parts, remembered)
     parts = states.encoded_again(encoder.parts, table, context)
     return Outline(formula, replace(encoder, parts=parts), table, {})
 
 
-def _first_rows(source: Source, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Complete rows."""
+def _first_rows(source: Source, columns: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, pd.Index]]:
+    """Complete rows, and the categories of columns that have an order of them."""
     head = source.head(columns, HEAD)
     if len(head) == 0:
-        raise DataError(f"The {source.description} has no rows.")
+        raise DataError(
+            f"The {source.description} has no rows, or none that has all of {', '.join(columns)}. Leave out "
+            "columns that are mostly missing, or fill them."
+        )
     head = head.dropna()
     if len(head) < 2:
         head = source.head(columns, 100 * HEAD).dropna()
@@ -215,7 +221,10 @@ def _first_rows(source: Source, columns: tuple[str, ...]) -> pd.DataFrame:
             f"{', '.join(columns)}; leave out "
             "columns that are mostly missing, or select the rows that have them."
         )
-    return frames.plain_columns(head.reset_index(drop=True))
+    orders = {**of_frame(head), **source.orders(columns)}
+    orders = {name: order for name, order in orders.items() if head[name].isin(order).all()}
+    head = head.assign(**{name: pd.Categorical(head[name], categories=own) for name, own in orders.items()})
+    return frames.plain_columns(head.reset_index(drop=True)), orders
 
 
 def _refuse_components(formula: Formula) -> None:
@@ -364,8 +373,8 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
         source=description,
     )
     design = design_of_parts(outline, moments, groupings, told)
-    for factor in design.factors:
-        check_summed_levels(factor, n, encoder.weights_column is not None)
+    for place, factor in enumerate(design.factors):
+        check_summed_levels(factor, moments, place)
     mean, sd = design.response_scale
     if sd <= 1e-12 * max(abs(mean), 1e-300):
         raise DataError(
@@ -418,7 +427,13 @@ def _grouping(
     column_levels, number = [], np.zeros(len(levels), dtype=np.int64)
     for atom, labels in zip(group, columns, strict=True):
         order = orders.get(atom)
-        own = labels.unique().sort_values()
+        try:
+            own = labels.unique().sort_values()
+        except TypeError as error:
+            raise DataError(
+                f"The group {atom!r} mixes labels of different types, so that 1 and '1' would be two levels. "
+                "Convert the column."
+            ) from error
         if order is not None and own.isin(order).all():
             own = order[order.isin(own)]
         number = number * len(own) + own.get_indexer(labels)

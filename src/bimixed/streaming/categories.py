@@ -36,8 +36,10 @@ class Categories:
         return Categories(tuple(dict.fromkeys(found)))
 
 
-def with_categories(head: pd.DataFrame, found: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame:
-    """Rows that have every category: those given, and made-up ones."""
+def with_categories(
+    head: pd.DataFrame, found: Mapping[tuple[str, ...], pd.DataFrame], orders: Mapping[str, pd.Index]
+) -> pd.DataFrame:
+    """Rows that have every category, in its order where it has one: those given, and made-up ones."""
     tables = [head]
     for columns, values in found.items():
         made = head.iloc[[0] * len(values)].reset_index(drop=True)
@@ -49,7 +51,7 @@ def with_categories(head: pd.DataFrame, found: Mapping[tuple[str, ...], pd.DataF
         dtype = head[name].dtype
         column = pd.concat([table[name].astype(object) for table in tables], ignore_index=True)
         if isinstance(dtype, pd.CategoricalDtype):
-            known = dtype.categories
+            known = orders.get(str(name), dtype.categories)
             if not column.isin(known).all():
                 known = pd.Index(sorted(column.unique()))
             used = known[known.isin(column)]

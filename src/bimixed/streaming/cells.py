@@ -128,7 +128,7 @@ class CellSums:
         labels = {name: table[name].to_numpy() for name in table if isinstance(name, str)}
         ones = np.ones(len(table))
         made = pd.DataFrame({name: labels.get(name, ones) for name in self.encoder.columns})
-        return made.infer_objects()
+        return self.encoder.categorical(made.infer_objects())
 
     def _columns(self, rows: slice) -> Array:
         """[1, X − c, y − c], (cells, m, p + 2)."""

@@ -2,14 +2,19 @@
 
 import hashlib
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bimixed._version import __version__
 from bimixed.exceptions import DataError
 from bimixed.saving.archive import Reader, Writer
 from bimixed.saving.moments import pack_moments, unpack_moments
 from bimixed.streaming.counting import Counts
+from bimixed.streaming.digests import digest
 from bimixed.streaming.encoder import RowEncoder
 
 Sums = tuple[Any, Counts]
@@ -100,10 +105,16 @@ def fingerprint(encoder: RowEncoder) -> str:
         repr([own.tolist() for own in encoder.centres]),
         repr([(own.group, own.outline.names, own.outline.template) for own in encoder.factors]),
     ]
+    used: dict[str, None] = {}
     for name, part in encoder.parts.items():
         state = getattr(part.spec, "transform_state", None)
-        levels = {str(f): s for f, (_, s) in part.spec.encoder_state.items()}
-        told += [name, part.part.text, repr(state), repr(levels)]
+        values = np.ascontiguousarray(part.values)  # of the first rows, with every category
+        told += [name, part.part.text, repr(state), repr(part.names), digest(values)]
+        used |= dict.fromkeys(re.findall(r"\w+", part.part.text))
+    for own in encoder.factors:
+        used |= dict.fromkeys(re.findall(r"\w+", " ".join(own.group)))
+    told += [f"{name} {digest(encoder.context[name])}" for name in used if name in encoder.context]
+    told.append(__version__)
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 

@@ -55,6 +55,8 @@ class RowEncoder:
     centres : tuple of (K,) arrays
     means : mapping
         Of numeric columns, of the first rows.
+    categories : mapping
+        Of columns of numbers that are categories.
     """
 
     parts: Mapping[str, EncodedPart]
@@ -68,6 +70,7 @@ class RowEncoder:
     centre: Array
     centres: tuple[Array, ...]
     means: Mapping[str, float] = field(default_factory=dict)
+    categories: Mapping[str, pd.Index] = field(default_factory=dict)
 
     @property
     def has_offset(self) -> bool:
@@ -92,7 +95,16 @@ class RowEncoder:
                     "them out."
                 )
             chunk = chunk[~np.logical_or.reduce(list(missing.values()))]
-        return frames.plain_columns(chunk.set_axis(pd.RangeIndex(len(chunk)), axis=0)), counts
+        return self.categorical(
+            frames.plain_columns(chunk.set_axis(pd.RangeIndex(len(chunk)), axis=0))
+        ), counts
+
+    def categorical(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with categories that came as numbers made categories again."""
+        if not self.categories:
+            return table
+        own = {name: pd.Categorical(table[name], categories=c) for name, c in self.categories.items()}
+        return table.assign(**own)
 
     def columns_of(self, table: pd.DataFrame) -> Array:
         """X, and the response with the offset taken off, (n, p + 1)."""

@@ -65,6 +65,10 @@ class FramesSource:
                 kept = [drawn([*kept, (frame, rng.random(len(frame)))], n)]
         return kept[0][0].reset_index(drop=True)
 
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """None that the first rows don't show."""
+        return {}
+
 
 @dataclass(frozen=True)
 class FramesPiece:
@@ -133,6 +137,10 @@ class DaskSource:
         while len(level) > 1:
             level = [delayed(drawn)(level[i : i + TOGETHER], n) for i in range(0, len(level), TOGETHER)]
         return asked_of_dask(level[0].compute)[0]
+
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """None that the first rows don't show."""
+        return {}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Passes:
                     f"{' and '.join(map(repr, own))} has more than {most} categories, too many columns for "
                     "cross-products that add up. Make it a random effect, (1 | factor), or leave it out."
                 )
-        return {own: values.sort_values(list(own), ignore_index=True) for own, values in found.items()}
+        return {own: _sorted(own, values) for own, values in found.items()}
 
     def complete_rows(self, encoder: RowEncoder) -> Iterator[pd.DataFrame]:
         """Complete rows, chunk by chunk."""
@@ -141,6 +141,16 @@ def _whole(sums: Sums) -> tuple[Moments, Counts]:
         told = ", ".join(f"{name} ({count} missing)" for name, count in counts.missing.items())
         raise DataError(f"No rows are left: every row misses a value in one of these columns: {told}.")
     return moments, counts
+
+
+def _sorted(own: tuple[str, ...], values: pd.DataFrame) -> pd.DataFrame:
+    try:
+        return values.sort_values(list(own), ignore_index=True)
+    except TypeError as error:
+        raise DataError(
+            f"{' and '.join(map(repr, own))} mixes labels of different types, so that 1 and '1' would be two "
+            "levels. Convert the column."
+        ) from error
 
 
 def _distinct(source: Any, own: tuple[str, ...], columns: Sequence[str], most: int) -> pd.DataFrame:

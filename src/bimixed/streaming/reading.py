@@ -101,9 +101,14 @@ class QueryPiece:
         result = self.source.query(f"SELECT {chosen} FROM {self.clause}", self.name)
         try:
             for batch in result.to_arrow_reader(ROWS):
-                yield batch.to_pandas()
+                yield batch.to_pandas(types_mapper=_integers)
         except (duckdb_module().Error, OSError) as error:
             raise unreadable(self.name, error) from error
+
+
+def _integers(kind: Any) -> Any:
+    """Integers of 64 bits as such where some are missing: as floats, labels beyond 2^53 would be one."""
+    return {"int64": pd.Int64Dtype(), "uint64": pd.UInt64Dtype()}.get(str(kind))
 
 
 def _require_pyarrow() -> None:

@@ -17,16 +17,21 @@ import pandas as pd
 from bimixed.arguments import check_count, check_seed
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import DataError
+from bimixed.streaming import orders
 from bimixed.streaming.frame_sources import DaskSource, FramesSource
 from bimixed.streaming.reading import (
     QueryPiece,
     connection,
     duckdb_module,
+    is_complete,
     parquet,
     quoted,
     sql_text,
     unreadable,
 )
+
+ENOUGH = 100
+"""First rows that no further file is opened for."""
 
 
 class Piece(Protocol):
@@ -72,7 +77,11 @@ class Source(Protocol):
         ...
 
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Some rows."""
+        """Some rows, complete ones where the source can tell."""
+        ...
+
+    def orders(self, columns: Sequence[str]) -> Mapping[str, pd.Index]:
+        """Categories in their own order, of columns where ``head`` doesn't show it."""
         ...
 
 
@@ -148,9 +157,17 @@ class ParquetSource:
         return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}])")
 
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Rows of the first file; categories keep their order where pyarrow is installed."""
-        chosen = ", ".join(map(quoted, columns))
-        return self.pieces()[0].table(f"SELECT {chosen} FROM {parquet(self.files[0])} LIMIT {n}")
+        """Complete rows of the first files that have any."""
+        found: list[pd.DataFrame] = []
+        for piece in self.pieces():
+            found.append(_complete(piece, columns, self.schema, n - sum(map(len, found))))
+            if sum(map(len, found)) >= min(n, ENOUGH):
+                break
+        return pd.concat([own for own in found if len(own)] or found[:1], ignore_index=True)
+
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """Categories as pandas wrote them, where pyarrow is installed; else labels are sorted."""
+        return orders.of_parquet(self.files, columns)
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns.
@@ -170,6 +187,7 @@ class DuckDBSource:
     relation: Any
     description: str
     connection: Any = field(default=None, repr=False)
+    find_orders: Any = field(default=None, repr=False)
 
     @property
     def columns(self) -> list[str]:
@@ -199,13 +217,23 @@ class DuckDBSource:
         return QueryPiece(self, self.description, "", 0, "bimixed_source")
 
     def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Some rows."""
-        chosen = ", ".join(map(quoted, columns))
-        return self.whole().table(f"SELECT {chosen} FROM bimixed_source LIMIT {n}")
+        """Complete rows."""
+        return _complete(self.whole(), columns, self.schema, n)
+
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """Categories of what DuckDB reads as text: Arrow's dictionaries, polars' Enum."""
+        return {} if self.find_orders is None else dict(self.find_orders(columns))
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns."""
         return _sample(self, n, random_seed)
+
+
+def _complete(piece: QueryPiece, columns: Sequence[str], schema: Mapping[str, str], n: int) -> pd.DataFrame:
+    """The first complete rows of a piece."""
+    chosen = ", ".join(map(quoted, columns))
+    where = is_complete(columns, schema)
+    return piece.table(f"SELECT {chosen} FROM {piece.clause} WHERE {where} LIMIT {n}")
 
 
 def _sample(source: Any, n: int, random_seed: int) -> pd.DataFrame:
@@ -313,9 +341,10 @@ def as_source(data: Any) -> Any:
             "query)."
         )
     if module == "pyarrow" and kind.endswith(("Dataset", "Scanner")):
-        return _registered(data, "Arrow dataset")
+        find = (lambda columns: orders.of_arrow(data, columns)) if kind.endswith("Dataset") else None
+        return _registered(data, "Arrow dataset", find)
     if module == "polars" and kind == "LazyFrame":
-        return _registered(data, "polars LazyFrame")
+        return _registered(data, "polars LazyFrame", lambda columns: orders.of_polars(data, columns))
     if module.startswith("dask") and hasattr(data, "npartitions"):
         return DaskSource(data)
     if kind == "RecordBatchReader" or isinstance(data, Iterator):
@@ -374,10 +403,10 @@ def sample_rows(source: Any, n: int = 10_000, random_seed: int | None = 0) -> pd
     return found.sample(int(n), int(random_seed))
 
 
-def _registered(data: Any, description: str) -> DuckDBSource:
+def _registered(data: Any, description: str, find_orders: Any) -> DuckDBSource:
     connection = duckdb_module().connect()
     connection.register("given", data)
-    return DuckDBSource(connection.table("given"), description, connection)
+    return DuckDBSource(connection.table("given"), description, connection, find_orders)
 
 
 class _Spool:
@@ -392,6 +421,28 @@ class SpooledSource(ParquetSource):
     """Frames of an iterator, which comes once only, written to Parquet files."""
 
     spool: _Spool = field(default_factory=_Spool, repr=False)
+    known: Mapping[str, pd.Index] = field(default_factory=dict, repr=False)
+
+    @property
+    def schema(self) -> dict[str, str]:
+        """Type of each column that holds what every frame has of it."""
+        rows = self.whole().rows(f"DESCRIBE SELECT * FROM {self.whole().clause}")
+        return {str(row[0]): str(row[1]) for row in rows}
+
+    def pieces(self) -> list[QueryPiece]:
+        """The whole: a piece alone might have other types."""
+        return [self.whole()]
+
+    def whole(self) -> QueryPiece:
+        """All frames as one."""
+        listed = ", ".join(sql_text(file) for file in self.files)
+        size = sum(os.path.getsize(file) for file in self.files)
+        clause = f"read_parquet([{listed}], union_by_name = true)"
+        return QueryPiece(self, self.description, "", size, clause)
+
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """Categories that all frames have alike."""
+        return {name: order for name, order in self.known.items() if name in columns}
 
 
 def spooled(frames: Iterable[Any]) -> SpooledSource:
@@ -403,9 +454,11 @@ def spooled(frames: Iterable[Any]) -> SpooledSource:
         For an iterator without frames, and where the disk is full.
     """
     duckdb, spool, files = duckdb_module(), _Spool(), []
+    known: dict[str, pd.Index] | None = None
     connection = duckdb.connect()
     for i, frame in enumerate(frames):
         table = to_pandas(frame, column_names(frame))
+        known = orders.shared(known, orders.of_frame(table))
         path = str(Path(spool.folder.name) / f"{i:06}.parquet")
         try:
             connection.register("frame", table)
@@ -419,4 +472,4 @@ def spooled(frames: Iterable[Any]) -> SpooledSource:
         files.append(path)
     if not files:
         raise DataError("The iterator gave no frames.")
-    return SpooledSource(tuple(files), spool)
+    return SpooledSource(tuple(files), spool, known or {})

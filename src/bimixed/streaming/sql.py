@@ -25,6 +25,7 @@ from bimixed.streaming.reading import is_complete, quoted
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE")
 LABELS = (*NUMERIC, "VARCHAR", "BOOLEAN", "DATE", "UBIGINT")
+FLOATING = ("FLOAT", "DOUBLE")
 MOST = 14
 """Products that DuckDB sums; models of more are added up by matrix products."""
 
@@ -95,6 +96,7 @@ class CellQuery:
         own = CellSums(self.encoder, self.products, self.places, self.shifts, self._renamed(cells))
         moments = own.moments()
         sums = {name: total for name, total in own.column_sums().items() if name in counts.lows}
+        sums |= self._other_sums(piece, [name for name in counts.lows if name not in sums])
         weights, offset = self.encoder.weights_column, self.encoder.offset_column
         return moments, replace(
             counts,
@@ -102,6 +104,15 @@ class CellQuery:
             weights=0.0 if weights is None else float(moments.AA[0, 0]),
             offset=0.0 if offset is None else sums[offset],
         )
+
+    def _other_sums(self, piece: Any, names: list[str]) -> dict[str, float]:
+        """Of columns that stand in products or are weights alone."""
+        if not names:
+            return {}
+        chosen = ", ".join(f"fsum(CAST({quoted(name)} AS DOUBLE))" for name in names)
+        where = is_complete(self.encoder.columns, self.schema)
+        found = piece.rows(f"SELECT {chosen} FROM {piece.clause} WHERE {where}")[0]
+        return dict(zip(names, map(float, found), strict=True))
 
     @property
     def shifts(self) -> list[float]:
@@ -121,13 +132,15 @@ class CellQuery:
         columns = self.encoder.columns
         first = ["count(*)", *(f"count({quoted(name)})" for name in columns)]
         limits = [f"{f}({quoted(name)})" for name in self._numeric for f in ("min", "max")]
-        found = piece.rows(f"SELECT {', '.join(first + limits)} FROM {piece.clause}")[0]
+        labels = [f"max({quoted(name)})" for name in self.keys if self.schema.get(name) in FLOATING]
+        found = piece.rows(f"SELECT {', '.join(first + limits + labels)} FROM {piece.clause}")[0]
         rows, own = int(found[0]), found[len(first) :]
         complete = rows
         missing = {name: rows - known for name, known in zip(columns, found[1 : len(first)], strict=True)}
         if any(missing.values()) or any(
-            isinstance(v, float) and np.isnan(v) for v in own
-        ):  # NaN is the largest
+            isinstance(v, float) and np.isnan(v)
+            for v in own  # NaN is the largest
+        ):
             told = [f"count_if({self._is_missing(name)})" for name in columns]
             counts = piece.rows(f"SELECT {', '.join(told)} FROM {piece.clause}")[0]
             missing = {name: int(count) for name, count in zip(columns, counts, strict=True)}
@@ -147,7 +160,7 @@ class CellQuery:
         )
 
     def _is_missing(self, name: str) -> str:
-        floating = self.schema.get(name) in ("DOUBLE", "FLOAT")
+        floating = self.schema.get(name) in FLOATING
         return f"{quoted(name)} IS NULL" + (f" OR isnan({quoted(name)})" if floating else "")
 
     def _refuse_missing(self, missing: Mapping[str, int], rows: int) -> None:

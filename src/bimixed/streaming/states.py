@@ -99,8 +99,7 @@ def argument_of(text: str, place: str) -> str:
     if any(isinstance(node, ast.Call | ast.Attribute) for own in given if own for node in ast.walk(own)):
         raise DataError(
             f"{text} ({place}) computes what it takes off or divides by, from all rows at once, which a "
-            "source "
-            "doesn't give: write it as a number, or leave it out."
+            "source doesn't give: write it as a number, or leave it out."
         )
     return ast.unparse(call.args[0])
 

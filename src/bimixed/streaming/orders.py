@@ -1,0 +1,85 @@
+"""Categories in their own order, where a source knows one that its reader doesn't tell."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bimixed.streaming.reading import unreadable
+
+
+def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Index]:
+    """Of columns that the first file has as categories, by pandas or as polars' Enum; needs pyarrow.
+
+    Files with categories of their own add theirs at the end. Polars' Categorical has no order to keep.
+
+    Raises
+    ------
+    DataError
+        Naming the file that can't be read.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return {}
+    found: dict[str, pd.Index] = {}
+    for file in files:
+        try:
+            with parquet.ParquetFile(file) as own:
+                names = [name for name in columns if _is_ordered(own.schema_arrow, name)]
+                if not names and file == files[0]:
+                    return {}
+                batch = next(own.iter_batches(batch_size=1, columns=names), None) if names else None
+        except (pyarrow.ArrowException, OSError) as error:
+            raise unreadable(file, error) from error
+        if batch is not None:
+            _add(found, {name: batch.column(name) for name in names})
+    return found
+
+
+def of_arrow(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
+    """Of the dictionary columns of an Arrow dataset."""
+    names = [name for name in columns if _is_ordered(data.schema, name)]
+    found: dict[str, pd.Index] = {}
+    table = data.head(1, columns=names) if names else None
+    if table is not None and len(table):
+        _add(found, {name: table.column(name).chunk(0) for name in names})
+    return found
+
+
+def of_polars(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
+    """Of the Enum columns of a LazyFrame."""
+    kinds = data.collect_schema()
+    enums = {name: kinds[name] for name in columns if type(kinds[name]).__name__ == "Enum"}
+    return {name: pd.Index(kind.categories.to_list()) for name, kind in enums.items()}
+
+
+def of_frame(table: pd.DataFrame) -> dict[str, pd.Index]:
+    """Of the categorical columns of a frame."""
+    return {
+        str(name): table[name].cat.categories
+        for name in table
+        if isinstance(table[name].dtype, pd.CategoricalDtype)
+    }
+
+
+def shared(one: Mapping[str, pd.Index] | None, other: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
+    """Of columns that have the same categories in two frames; others are labels."""
+    if one is None:
+        return dict(other)
+    return {name: order for name, order in one.items() if name in other and order.equals(other[name])}
+
+
+def _is_ordered(schema: Any, name: str) -> bool:
+    field = schema.field(name)
+    if not hasattr(field.type, "dictionary") and not str(field.type).startswith("dictionary"):
+        return False
+    return not any(key.startswith(b"_PL_CATEGORICAL") for key in field.metadata or {})
+
+
+def _add(found: dict[str, pd.Index], columns: Mapping[str, Any]) -> None:
+    for name, column in columns.items():
+        own = pd.Index(column.dictionary.to_pandas())
+        known = found.get(name)
+        found[name] = own if known is None else known.append(own[~own.isin(known)])
