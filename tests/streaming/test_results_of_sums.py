@@ -189,3 +189,26 @@ def test_specifications_of_sources_are_updated():
     assert spec.update(". ~ . + z", data=DATA).fit().loglik == pytest.approx(reference, rel=1e-12)
     assert spec.update(". ~ . + z", data=[DATA]).fit().loglik == pytest.approx(reference, rel=1e-10)
     assert spec.update(priors={"x": bm.Prior("normal", mu=0, sigma=1)}).priors["x"].parameters["sigma"] == 1
+
+
+def test_likelihood_ratios_are_those_of_rows_in_memory():
+    """Nesting is told by names; tests of variances have the same mixtures."""
+    data = bm.load_dataset("sleepstudy")
+    pairs = [
+        ("Reaction ~ 1 + (Days | Subject)", "Reaction ~ Days + (Days | Subject)"),
+        ("Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (Days | Subject)"),
+        ("Reaction ~ Days + (Days || Subject)", "Reaction ~ Days + (Days | Subject)"),
+    ]
+    for formulas in pairs:
+        mine, theirs = ([bm.ModelSpec(f, d).fit() for f in formulas] for d in ([data[:90], data[90:]], data))
+        pd.testing.assert_frame_equal(bm.lrtest(*mine).table, bm.lrtest(*theirs).table, rtol=1e-7)
+    with pytest.raises(bm.DataError, match="not nested"):
+        bm.lrtest(
+            bm.ModelSpec("Reaction ~ Days + (1 | Subject)", [data]).fit("ml"),
+            bm.ModelSpec("Reaction ~ I(Days**2) + (Days | Subject)", [data]).fit("ml"),
+        )
+    with pytest.raises(bm.DataError, match="different responses"):
+        bm.lrtest(
+            bm.ModelSpec("log(Reaction) ~ Days + (1 | Subject)", [data]).fit(),
+            bm.ModelSpec("Reaction ~ Days + (Days | Subject)", [data]).fit(),
+        )

@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from bimixed.design import Design
 from bimixed.exceptions import DataError, FitError, UnavailableError
 from bimixed.inference.by_ml import by_ml, engine
 from bimixed.inference.chi_square import ChiSquare
 from bimixed.inference.drop_one import LOWER
 from bimixed.inference.nesting import columns_outside, random_nesting
+from bimixed.model_differences import different_data
 from bimixed.results import MixedModelResult
 from bimixed.results.summary import METHODS, Summary
 from bimixed.shortening import listed, short_formula
@@ -176,11 +178,16 @@ def _check_same_data(one: MixedModelResult, other: MixedModelResult) -> None:
             "compared. If missing values are the reason, leave those rows out first: "
             "data.dropna(subset=[...]) with the columns of both."
         )
-    if not np.array_equal(a.y, b.y):
+    if not a.is_of_rows_of(b):
         raise DataError(
             f"{which} have different responses (or the same ones in another order of rows); fit both to the "
             "same response of the same table. A transformed response is another one."
         )
+    if not (a.has_rows and b.has_rows):
+        odd = different_data(a, b)
+        if odd:
+            raise DataError(f"{which} are of different data: {'; '.join(odd)}. Give both the same.")
+        return
     for name, first, second, none in (
         ("weights", a.weights, b.weights, 1.0),
         ("offset", a.offset, b.offset, 0.0),
@@ -214,8 +221,15 @@ def _which_likelihood(models: Sequence[MixedModelResult], method: str) -> tuple[
 
 
 def _fixed_difference(a: MixedModelResult, b: MixedModelResult) -> list[str]:
-    own, other = engine(a, "").setup.preparation, engine(b, "").setup.preparation
-    return columns_outside(own, b.design) + columns_outside(other, a.design)
+    return _outside(a, b.design) + _outside(b, a.design)
+
+
+def _outside(large: MixedModelResult, small: Design) -> list[str]:
+    """Fixed columns of one model that another can't make; of sums those that it doesn't have by name."""
+    if large.design.has_rows and small.has_rows:
+        return columns_outside(engine(large, "").setup.preparation, small)
+    have = {large.design.names[j] for j in large.design.kept}
+    return [small.names[j] for j in small.kept if small.names[j] not in have]
 
 
 def _check_nested(small: MixedModelResult, large: MixedModelResult) -> int:
@@ -238,7 +252,7 @@ def _check_nested(small: MixedModelResult, large: MixedModelResult) -> int:
             f"{one} and {two} have the same number of parameters, {small.df_model}: neither is a special "
             "case of the other. Compare them by aic or bic (of ML fits where the fixed parts differ)."
         )
-    outside = columns_outside(engine(large, "").setup.preparation, small.design)
+    outside = _outside(large, small.design)
     if outside:
         raise DataError(
             f"{one} is not nested in {two}: {listed(outside)} can't be written with the larger model's fixed "

@@ -81,6 +81,8 @@ class RandomNesting:
 
 def random_nesting(small: Design, large: Design) -> RandomNesting:
     """Compare random parts of two designs of the same rows and weights."""
+    if not (small.has_rows and large.has_rows):
+        return _by_name(small, large)
     U = np.random.default_rng(0).standard_normal((large.n, PROBES))
     ours = [entry for f in large.factors for entry in _entries(_orthogonal(f), U)]
     basis = np.column_stack([*(e.product for e in ours), _residual(large, U)])
@@ -97,6 +99,17 @@ def random_nesting(small: Design, large: Design) -> RandomNesting:
     generic = np.array([e.generic for e in theirs])
     values = ((combination / unit[:, None]) @ generic)[:-1]
     return RandomNesting((), _without_variance(large, values))
+
+
+def _by_name(small: Design, large: Design) -> RandomNesting:
+    """The same where rows aren't known: (co)variances are told by group and coefficient."""
+    mine, theirs = ({(f.key, *pair) for f in d.factors for pair in _named(f)} for d in (small, large))
+    outside = tuple(f"{key}[{a}{'' if a == b else f',{b}'}]" for key, a, b in sorted(mine - theirs))
+    return RandomNesting(outside, sum(a == b for _, a, b in theirs - mine))
+
+
+def _named(f: RandomFactor) -> list[tuple[str, str]]:
+    return [(f.names[i], f.names[j]) for i, j in _pairs(f)]
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,14 @@ class Checkpoint:
         path = self._file(piece)
         if path is None or not path.exists():
             return None
-        reader = Reader.open(path)
+        try:
+            reader = Reader.open(path)
+        except DataError as error:
+            raise DataError(
+                f"{path.name} in the checkpoint is damaged: {error} Delete it, and the sums of {piece.name} "
+                "are "
+                "made again."
+            ) from error
         return unpack_sums(reader, reader.document["sums"], self.encoder)
 
     def write(self, piece: Any, sums: Sums) -> None:

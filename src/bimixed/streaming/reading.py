@@ -91,8 +91,8 @@ class QueryPiece:
         result = self.source.query(sql, self.name)
         try:
             return getattr(result, how)()
-        except duckdb_module().Error as error:
-            raise unreadable(self.name, error) from error
+        except (duckdb_module().Error, RuntimeError) as error:
+            raise _as_ours(self.name, error) from error
 
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """The rows of these columns, a chunk at a time."""
@@ -102,8 +102,13 @@ class QueryPiece:
         try:
             for batch in result.to_arrow_reader(ROWS):
                 yield batch.to_pandas(types_mapper=_integers)
-        except (duckdb_module().Error, OSError) as error:
-            raise unreadable(self.name, error) from error
+        except (duckdb_module().Error, RuntimeError, OSError) as error:
+            raise _as_ours(self.name, error) from error
+
+
+def _as_ours(name: str, error: Exception) -> BaseException:
+    """DuckDB's error as ours; a query that was interrupted is Python's interrupt."""
+    return KeyboardInterrupt() if "interrupted" in str(error).lower() else unreadable(name, error)
 
 
 def _integers(kind: Any) -> Any:

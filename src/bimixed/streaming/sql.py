@@ -167,7 +167,7 @@ class CellQuery:
         if self.encoder.na_action == "raise":
             told = ", ".join(f"{name} ({count} missing)" for name, count in missing.items() if count)
             raise DataError(
-                f"Missing values in {rows} rows: {told}. Fill or drop them; a specification with "
+                f"Missing values among {rows} rows: {told}. Fill or drop them; a specification with "
                 "na_action='drop' "
                 "leaves them out."
             )
