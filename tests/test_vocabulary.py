@@ -368,3 +368,53 @@ def test_wald_tests_of_terms_are_f_times_its_df(fit):
     found = fit.anova("normal").loc["Days"]
     z = fit.coef_table("normal").loc["Days", "statistic"]
     assert found["F"] * found["num_df"] == pytest.approx(z**2, rel=1e-10)
+
+
+def test_inequalities_in_brackets(fit):
+    with pytest.raises(bm.FormulaError, match="write 'Days = 5'"):
+        fit.test("(Days > 5), (Intercept = 0)")
+    with pytest.raises(bm.FormulaError, match=r"write 'Days = \(5\)'"):
+        fit.test("Days < (5)")
+
+
+# --- every function, and only arguments that it has --------------------------------------------
+
+
+def everything_public(fit):
+    """Functions, plots, and methods of printed objects."""
+    spec = fit.spec
+    yield from (getattr(bm.plots, name) for name in bm.plots.__all__)
+    yield from (bm.load, bm.load_dataset, bm.lrtest, bm.bootstrap, bm.profile, bm.drop1, bm.table, bm.pooling)
+    means = bm.emmeans(fit, [])
+    for one in (fit, spec, means, bm.table(fit), bm.compare(fit, fit), bm.pooling(spec)):
+        for name in dir(type(one)):
+            if not name.startswith("_") and inspect.isfunction(inspect.getattr_static(type(one), name)):
+                yield getattr(one, name)
+
+
+def test_every_public_function_answers(fit):
+    missing = []
+    for function in everything_public(fit):
+        try:
+            function(nonsense=1)
+        except bm.ArgumentError as error:
+            assert "nonsense" in str(error)
+        except TypeError as error:
+            if "missing" not in str(error):  # Python looks for positional arguments first
+                missing.append((function.__qualname__, str(error)))
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "never"),
+    [
+        (lambda fit: fit.anova(alpha=0.1), "level="),
+        (lambda fit: bm.plots.residuals(fit, alpha=0.5), "level="),
+        (lambda fit: bm.drop1(fit, seed=1), "random_seed="),
+        (lambda fit: fit.anova(nsim=100), "n="),
+    ],
+)
+def test_no_advice_to_write_an_argument_that_isn_t_there(fit, ask, never):
+    with pytest.raises(bm.ArgumentError) as caught:
+        ask(fit)
+    assert f"Write {never}" not in str(caught.value)

@@ -21,7 +21,7 @@ from bimixed.results.summary import METHODS, Summary, format_seconds, rows_used
 from bimixed.shortening import MANY, listed, short_formula
 from bimixed.summed import SummedDesign
 from bimixed.verdicts import agreement_table, overall
-from bimixed.vocabulary import refuse_foreign_compare
+from bimixed.vocabulary import explains_methods, refuse_foreign_compare
 
 
 def compare(
@@ -133,6 +133,7 @@ def _require_shared(first: MixedModelResult, second: MixedModelResult) -> None:
         )
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """Results side by side.

@@ -14,7 +14,7 @@ from bimixed.exceptions import ArgumentError, DataError
 from bimixed.results import MixedModelResult
 from bimixed.results.markup import Block, latex, latex_float, markdown, markdown_text
 from bimixed.results.tables import check_level
-from bimixed.vocabulary import Hinting, explains_arguments
+from bimixed.vocabulary import Hinting, explains_arguments, explains_methods
 
 Shown = Literal["std_error", "interval", "none"]
 _METHODS = {"reml": "REML", "ml": "ML", "nuts": "NUTS", "importance": "Importance sampling"}
@@ -25,6 +25,7 @@ _Entry = tuple[str, str]
 """Part of the table and row in it."""
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False)
 class ResultTable(Hinting):
     """Results side by side; ``print`` shows Markdown, notebooks HTML.

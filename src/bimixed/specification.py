@@ -17,7 +17,7 @@ from bimixed.priors import Prior, Priors, resolve_priors
 from bimixed.results import MixedModelResult
 from bimixed.shortening import short_formula
 from bimixed.simulation import simulate
-from bimixed.vocabulary import refuse_incomplete_simulation, spec_hint
+from bimixed.vocabulary import explains_methods, refuse_incomplete_simulation, spec_hint
 
 RESULT_FIELDS = tuple(field.name for field in fields(MixedModelResult))
 
@@ -30,6 +30,7 @@ class _Named(type):
         raise AttributeError(f"{cls.__name__} has no {name!r}{'; ' if hint else ''}{hint}.")
 
 
+@explains_methods
 class Specification(metaclass=_Named):
     """A model and its data, frozen; :class:`bimixed.ModelSpec` makes and fits it.
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bimixed.exceptions import DataError
+from bimixed.vocabulary import explains_arguments
 
 _CATEGORY = "category"
 _DTYPES: dict[str, dict[str, str]] = {
@@ -24,6 +25,7 @@ _SIMULATED = ("nested", "crossed")
 NAMES = (*_DTYPES, *_SIMULATED)
 
 
+@explains_arguments
 def load_dataset(name: str) -> pd.DataFrame:
     """Load a bundled data set.
 

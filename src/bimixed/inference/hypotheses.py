@@ -230,6 +230,8 @@ class _Reader:
         if not self.text.startswith(("<", ">"), self.at):
             return
         right = self.text[self.at :].split(",")[0].strip(" <>=")
+        if right.count(")") > right.count("("):
+            right = right.removesuffix(")").rstrip()
         raise self._error(
             f"A hypothesis is an equation: write '{left} = {right}'. Of draws prob_positive is then the "
             f"probability of {left} > {right}; of likelihood fits half the p-value is that of one side",
@@ -256,7 +258,7 @@ class _Reader:
 
     def _sum_before_equals(self) -> bool:
         self._sum()
-        return self._take("=")
+        return self._take("=") or self._take("<") or self._take(">")
 
     def _bracketed(self) -> list[tuple[Array, float, str]]:
         self._take("(")

@@ -17,13 +17,14 @@ from bimixed.results.fixef_tests import NAMES, FixefTests, named_after
 from bimixed.results.summary import Summary
 from bimixed.results.tables import combination_table
 from bimixed.results.uncertainty import Draws, equal_tails
-from bimixed.vocabulary import Hinting, refuse_foreign_means
+from bimixed.vocabulary import Hinting, explains_methods, refuse_foreign_means
 
 Adjust = Literal["auto", "tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "fdr", "none"]
 CANCELLED = 1e-12
 """Share of a mean's coefficients below which what is left in a contrast is rounding."""
 
 
+@explains_methods
 @dataclass(frozen=True)
 class MarginalMeans(Hinting):
     """Means (or slopes) by the levels of factors.

@@ -20,11 +20,12 @@ from bimixed.results.student import two_sided_t
 from bimixed.results.summary import METHODS, Summary
 from bimixed.shortening import listed, short_formula
 from bimixed.spec import ModelSpec, spec_of_design
-from bimixed.vocabulary import explains_arguments
+from bimixed.vocabulary import explains_arguments, explains_methods
 
 COLUMNS = ("rmse", "estimate", "std_error", "statistic", "df", "p_value")
 
 
+@explains_methods
 @dataclass(frozen=True, repr=False, eq=False)
 class Pooling:
     """One coefficient by models that share nothing, everything, or something between levels.

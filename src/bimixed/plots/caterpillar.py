@@ -19,8 +19,10 @@ from bimixed.plots.style import (
 )
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.shortening import MANY
+from bimixed.vocabulary import explains_arguments
 
 
+@explains_arguments
 @plain_text
 def caterpillar(
     fits: Any, group: str | None = None, coefficient: str | None = None, level: float = 0.95, ax: Any = None

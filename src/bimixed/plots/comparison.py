@@ -6,11 +6,13 @@ from bimixed.plots.forest import forest
 from bimixed.plots.shrinkage import shrinkage
 from bimixed.plots.style import plain_text
 from bimixed.shortening import MANY
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.compare import Comparison
 
 
+@explains_arguments
 @plain_text
 def comparison_figure(comparison: "Comparison") -> Any:
     """Shrinkage panels of every group and coefficient, then forests of all parameters.

@@ -23,6 +23,7 @@ from bimixed.plots.style import (
 from bimixed.plots.taken import draws_of, results_of
 from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.inference.bootstrap import Bootstrap
@@ -36,6 +37,7 @@ TOLD = 0.005
 """Probabilities of a bound above this are told."""
 
 
+@explains_arguments
 @plain_text
 def density(
     fits: Any,

@@ -13,8 +13,10 @@ from bimixed.plots.style import COLOURS, head, look, new_axes, plain_text, respo
 from bimixed.plots.taken import refuse_result, results_of
 from bimixed.results import MixedModelResult
 from bimixed.shortening import MANY
+from bimixed.vocabulary import explains_arguments
 
 
+@explains_arguments
 @plain_text
 def forest(
     fits: Any,

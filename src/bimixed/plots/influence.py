@@ -8,6 +8,7 @@ from bimixed.exceptions import DataError
 from bimixed.plots.style import COLOURS, MARKERS, head, name_points, new_axes, plain_text, short, tidy_axes
 from bimixed.plots.taken import likelihood_fit, one_result
 from bimixed.shortening import listed
+from bimixed.vocabulary import explains_arguments
 
 LEVELS = 40
 """As many levels at most, those with the greatest values."""
@@ -16,6 +17,7 @@ NAMED = 6
 WORDS = {"cooks_distance": "Cook's distance", "leverage": "leverage", "sigma": "sigma without it"}
 
 
+@explains_arguments
 @plain_text
 def influence(fit: Any, group: Any = None, measure: str = "cooks_distance", ax: Any = None) -> Any:
     """Draw how much the fixed effects owe to single rows, or to each level of a group.

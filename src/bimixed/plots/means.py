@@ -6,11 +6,13 @@ import numpy as np
 
 from bimixed.exceptions import DataError
 from bimixed.plots.style import COLOURS, STYLES, head, look, new_axes, plain_text, response_of, tidy_axes
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.inference.marginal_means import MarginalMeans
 
 
+@explains_arguments
 @plain_text
 def means(means: "MarginalMeans", x: str | None = None, ax: Any = None) -> Any:
     """Draw estimates with intervals by the levels of a factor; a line for each combination of the others.

@@ -18,6 +18,7 @@ from bimixed.plots.style import (
     tidy_axes,
 )
 from bimixed.plots.taken import factor_of, results_of
+from bimixed.vocabulary import explains_arguments
 
 WIDE = 6
 LETTERS = 15
@@ -25,6 +26,7 @@ LETTERS = 15
 POOLED = "#000000"
 
 
+@explains_arguments
 @plain_text
 def panels(fits: Any, group: str | None = None, x: str | None = None, levels: Any = None, n: int = 12) -> Any:
     """Draw data and fitted lines of some levels of a group, a panel each.

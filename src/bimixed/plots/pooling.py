@@ -7,11 +7,13 @@ import numpy as np
 from bimixed.exceptions import DataError
 from bimixed.plots.style import COLOURS, OWN, new_axes, plain_text, tidy_axes
 from bimixed.shortening import MANY, listed
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.inference.pooling import Pooling
 
 
+@explains_arguments
 @plain_text
 def pooling(made: "Pooling", coefficient: str | None = None, ax: Any = None) -> Any:
     """Draw each level's own estimate, the partial-pooling one, and the line of complete pooling.

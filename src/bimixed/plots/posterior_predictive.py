@@ -8,12 +8,14 @@ from bimixed.exceptions import DataError
 from bimixed.inference.densities import smoothed
 from bimixed.plots.style import COLOURS, head, new_axes, plain_text, response_of, tidy_axes
 from bimixed.plots.taken import draws_of, one_result
+from bimixed.vocabulary import explains_arguments
 
 DISTINCT = 12
 """Up to this many distinct responses are counted one by one."""
 OBSERVED = "#000000"
 
 
+@explains_arguments
 @plain_text
 def posterior_predictive(
     fit: Any, n: int = 50, random_seed: int | None = 0, random: str = "new", ax: Any = None

@@ -13,6 +13,7 @@ from bimixed.prior_check import reml_beside
 from bimixed.prior_marginals import Marginal, marginals
 from bimixed.results import MixedModelResult
 from bimixed.shortening import listed
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.spec import ModelSpec
@@ -31,6 +32,7 @@ DEFAULT, REML, GIVEN, IMPLIED = COLOURS[:4]
 OBSERVED = "#555555"
 
 
+@explains_arguments
 @plain_text
 def prior(
     spec: "ModelSpec | MixedModelResult", parameters: Sequence[str] | None = None, random_seed: int = 1

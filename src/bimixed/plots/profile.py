@@ -10,6 +10,7 @@ from bimixed.plots.style import COLOURS, NOTE, plain_text, response_of, tidy_axe
 from bimixed.results.normal import quantile
 from bimixed.results.tables import check_level
 from bimixed.shortening import MANY
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.inference.profile import Profile
@@ -18,6 +19,7 @@ WIDE = 3
 """Panels in a row."""
 
 
+@explains_arguments
 @plain_text
 def profile(
     profile: "Profile",

@@ -10,6 +10,7 @@ from bimixed.inference.traces import Pair, pair
 from bimixed.plots.style import COLOURS, NOTE, figure_legend, plain_text, tidy_axes
 from bimixed.results.tables import check_level
 from bimixed.shortening import listed
+from bimixed.vocabulary import explains_arguments
 
 if TYPE_CHECKING:
     from bimixed.inference.profile import Profile
@@ -20,6 +21,7 @@ REACH = 0.965
 """Beyond this level of a joint region profiles don't reach."""
 
 
+@explains_arguments
 @plain_text
 def profile_pairs(
     profile: "Profile", parameters: Sequence[str] | None = None, levels: Sequence[float] = (0.5, 0.8, 0.95)

@@ -27,6 +27,7 @@ from bimixed.plots.style import (
 from bimixed.plots.taken import coefficient_of, factor_of, one_result
 from bimixed.results import MixedModelResult
 from bimixed.results.sources import source_of
+from bimixed.vocabulary import explains_arguments
 
 SAMPLE = 10_000
 """Rows of a source that are drawn."""
@@ -37,6 +38,7 @@ ALL_NAMES = 40.0
 """Letters that fit below an axis without turning them."""
 
 
+@explains_arguments
 @plain_text
 def residuals(fit: Any, group: str | None = None, coefficient: str | None = None, data: Any = None) -> Any:
     """Draw residuals against fitted values, normal scores of them and of random effects, and them by group.

@@ -24,6 +24,7 @@ from bimixed.plots.style import (
 )
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.results import MixedModelResult
+from bimixed.vocabulary import explains_arguments
 
 NAMED_LEVELS = 45
 """Up to this many levels are named on the axis."""
@@ -33,6 +34,7 @@ BARS = 120
 """Up to this many have bars."""
 
 
+@explains_arguments
 @plain_text
 def shrinkage(fits: Any, group: str | None = None, coefficient: str | None = None, ax: Any = None) -> Any:
     """Draw the shrinkage of one coefficient over the levels of a group.

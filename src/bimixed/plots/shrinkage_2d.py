@@ -24,11 +24,13 @@ from bimixed.plots.style import (
 )
 from bimixed.plots.taken import coefficient_of, factor_of, results_of
 from bimixed.results.tables import check_level
+from bimixed.vocabulary import explains_arguments
 
 NAMED = 8
 """Levels that are named, those farthest out."""
 
 
+@explains_arguments
 @plain_text
 def shrinkage_2d(
     fits: Any,

@@ -8,6 +8,7 @@ from bimixed.exceptions import UnavailableError
 from bimixed.inference.variance_shares import variances as parts_of
 from bimixed.plots.style import OWN, head, new_axes, plain_text, response_of, tidy_axes
 from bimixed.plots.taken import results_of
+from bimixed.vocabulary import explains_arguments
 
 FIXED = "#000000"
 GROUPS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -16,6 +17,7 @@ WRITTEN = 0.07
 """Shares above this have their figure written into the bar."""
 
 
+@explains_arguments
 @plain_text
 def variances(fits: Any, ax: Any = None) -> Any:
     """Draw which part of the variance of a row is due to the fixed effects, each group and the residual.

@@ -13,6 +13,7 @@ from bimixed.results import MixedModelResult
 from bimixed.saving.archive import DAMAGES, Reader, Writer, damaged
 from bimixed.saving.models import make_spec, pack_spec, unpack_spec
 from bimixed.saving.outcomes import Outcome, fitted_of, pack_outcome, unpack_outcome
+from bimixed.vocabulary import explains_arguments
 
 SAME = 1e-6
 """Largest difference of fitted values, in residual sds, that another processor's arithmetic explains."""
@@ -38,6 +39,7 @@ def save(fit: MixedModelResult, path: str | PathLike[str], columns: Iterable[str
     writer.write(path, document)
 
 
+@explains_arguments
 def load(
     path: str | PathLike[str], *, context: Mapping[str, Any] | None = None, trust: bool = False
 ) -> MixedModelResult:

@@ -30,7 +30,8 @@ def explains_arguments[**P, R](function: Callable[P, R], name: str | None = None
     )
     in_order = [key for key, own in parameters.items() if own.kind is KINDS.POSITIONAL_OR_KEYWORD]
     most = None if KINDS.VAR_POSITIONAL in kinds else len(in_order)
-    translations = {**_OTHERS, **_BY_FUNCTION.get(where, {})}
+    others = {theirs: told for theirs, (ours, told) in _OTHERS.items() if ours in known}
+    translations = {**others, **_BY_FUNCTION.get(where, {})}
 
     @wraps(function)
     def explained(*given: P.args, **named: P.kwargs) -> R:
@@ -61,16 +62,22 @@ def _too_many(where: str, in_order: list[str], known: tuple[str, ...]) -> str:
     return f"{where} was given too many arguments: it takes {taken}{rest}."
 
 
-_OTHERS: Mapping[str, str] = {
-    "alpha": "Write level=0.95 for alpha=0.05.",
-    "seed": "Write random_seed=.",
-    **dict.fromkeys(("nsim", "n_sim", "B", "R", "n_boot", "reps"), "Write n=, the number of replicates."),
-    "typ": "Write type=1, 2 or 3.",
+_OTHERS: Mapping[str, tuple[str, str]] = {
+    "alpha": ("level", "Write level=0.95 for alpha=0.05."),
+    "seed": ("random_seed", "Write random_seed=."),
+    **dict.fromkeys(
+        ("nsim", "n_sim", "B", "R", "n_boot", "reps"), ("n", "Write n=, the number of replicates.")
+    ),
+    "typ": ("type", "Write type=1, 2 or 3."),
     **dict.fromkeys(
         ("use_f", "use_t"),
-        "Write ddf='normal' for normal theory (F times num_df is its χ²), or leave it out for t and F.",
+        (
+            "ddf",
+            "Write ddf='normal' for normal theory (F times num_df is its χ²), or leave it out for t and F.",
+        ),
     ),
 }
+"""Argument of others → ours, told where a function has that one, and the sentence."""
 _SUMMARY = "Write fit.coef_table('normal', level=0.9) for this table by itself; the summary has no choices."
 _BY_FUNCTION: Mapping[str, Mapping[str, str]] = {
     "summary": {
