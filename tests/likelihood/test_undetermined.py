@@ -262,6 +262,7 @@ def test_tests_count_what_the_data_tell(rat_pup):
         test = bm.lrtest(small, fit).table
         assert test["df"].iloc[1] == 2
         assert bm.ranova(fit).table["df"].iloc[1] == 2
+        assert "boundary" not in str(bm.ranova(fit))  # variances that differ lie at none
         with pytest.warns(bm.IdentificationWarning):
             dropped = bm.drop1(fit).table
         assert dropped["df"].iloc[1] == 2

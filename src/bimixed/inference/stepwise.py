@@ -57,10 +57,12 @@ def ranova(fit: MixedModelResult) -> DropOne:
     """
     engine(fit, "A likelihood-ratio test")
     rows = [Fitted(fit.loglik, fit.df_model, fit.nobs).row(NONE), *(row for row, _ in _without_each(fit))]
-    notes = (
+    mixture = (
         "A variance lies at its boundary under the model without it, hence the mixtures of χ² (Stram and Lee "
-        "1994). They hold for many levels; bm.rlrt(fit, term) simulates the distribution of few.",
+        "1994). They hold for many levels; bm.rlrt(fit, term) simulates the distribution of few."
     )
+    at_bound = [row for row in rows[1:] if "½" in row["reference"] or "conservative" in row["reference"]]
+    notes = (mixture,) if at_bound else ()
     title = f"Random effects of {short_formula(fit.formula)}, left out one by one, by {METHODS[fit.method]}"
     return DropOne(pd.DataFrame(rows).set_index("term"), notes, title)
 
