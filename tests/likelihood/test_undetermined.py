@@ -156,9 +156,10 @@ def test_effects_and_new_rows_that_depend_on_it(name):
         variance |= np.abs(np.einsum("ik,kl,il->i", new, D, new)) > 1e-7
     np.testing.assert_array_equal(part.effects, moved)
     unseen = bm.design.LevelRows(np.full(50, -1), new, factor.n_levels)
-    np.testing.assert_array_equal(part.rows(unseen), variance)
+    np.testing.assert_array_equal(part.row_spreads(unseen), variance)
     assert variance.any()
     assert not part.rows(factor.rows).any()
+    assert not part.row_spreads(factor.rows).any()
 
 
 @pytest.fixture(scope="module")
@@ -442,3 +443,27 @@ def test_saved_and_loaded(tmp_path, rat_pup):
     assert back.aic == pytest.approx(fit.aic, abs=1e-9)
     pd.testing.assert_frame_equal(back.ranef["litter"], fit.ranef["litter"])
     pd.testing.assert_frame_equal(back.variance_table(), fit.variance_table(), rtol=1e-6)
+
+
+def test_levels_whose_covariates_are_0():
+    """Their effects are 0 whatever the variances are; the sds of these, and limits, are what isn't known."""
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(40), 4)
+    x = np.where(g < 30, rng.normal(size=160), 0.0)
+    data = pd.DataFrame({"g": g, "x": x, "z": np.where(g % 2, x, -x)})
+    data["y"] = rng.normal(size=40)[g] * x + rng.normal(size=160)
+    with pytest.warns(bm.IdentificationWarning):
+        fit = bm.ModelSpec("y ~ 1 + (0 + x + z || g)", data).fit()
+    assert fit.estimates.undetermined["g"].dimension == 1
+    assert (fit.ranef["g"].loc[35] == 0.0).all()
+    assert fit.ranef_sd["g"].isna().all(axis=None)
+    assert fit.ranef_cov("g").isna().all(axis=None)
+    new = pd.DataFrame({"g": [35, 35, 1, 1], "x": [1.0, 0.0, 1.0, 0.5], "z": [0.0, 0.0, -1.0, 0.5]})
+    with pytest.warns(bm.IdentificationWarning):
+        table = fit.predict(new, interval="confidence")
+    assert table["estimate"].isna().tolist() == [False, False, True, False]
+    assert table["lower"].isna().tolist() == [True, False, True, False]
+    told = fit.combine(
+        {"level 35": {("g", 35, "x"): 1.0}, "level 1": {("g", 1, "x"): 1.0, ("g", 1, "z"): 1.0}}
+    )
+    assert told["std_error"].isna().tolist() == [True, False]

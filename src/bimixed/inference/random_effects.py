@@ -32,7 +32,7 @@ def covariances(fit: MixedModelResult, group: str, given_fixef: bool) -> Array:
     cov[:, unknown], cov[:, :, unknown] = np.nan, np.nan
     part = fit.estimates.undetermined.get(factor.key)
     if part is not None:
-        without = part.effects
+        without = part.spreads
         cov[without[:, :, None] | without[:, None, :]] = np.nan
     return cov
 

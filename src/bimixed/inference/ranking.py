@@ -75,7 +75,8 @@ def _check_determined(fit: MixedModelResult, factor: RandomFactor, weights: Arra
     if part is None:
         return
     every = np.arange(factor.n_levels)
-    without = part.rows(LevelRows(every, np.tile(weights, (len(every), 1)), len(every)))
+    rows = LevelRows(every, np.tile(weights, (len(every), 1)), len(every))
+    without = part.rows(rows) | part.row_spreads(rows)
     if without.any():
         raise UnavailableError(
             f"Of {int(without.sum())} of the {len(every)} levels of {factor.key!r}, such as "

@@ -307,6 +307,7 @@ def _estimates(
         ranef_sd[factor.key] = sd
     told = _without(random_cov, {key: part.entries for key, part in undetermined.items()})
     effects = {key: part.effects for key, part in undetermined.items()}
+    spreads = {key: part.spreads for key, part in undetermined.items()}
     return Estimates(
         beta=beta,
         std_errors=covariance.std_errors(),
@@ -316,7 +317,7 @@ def _estimates(
         random_corr={key: correlation(cov) for key, cov in told.items()},
         sigma=float(np.sqrt(at.sigma2 * cp.weight_scale)),
         ranef=_without(ranef, effects),
-        ranef_sd=_without(ranef_sd, effects),
+        ranef_sd=_without(ranef_sd, spreads),
         undetermined=undetermined,
         usable={"cov": random_cov, "ranef": ranef} if undetermined else {},
     )

@@ -31,7 +31,7 @@ class PredictionRows:
     unknown : (m,) bool array, optional
         Rows that have no estimate.
     no_limits : (m,) bool array, optional
-        Rows of new levels whose variance has no estimate.
+        Rows whose variance has no estimate.
     """
 
     rows: NewRows
@@ -138,10 +138,10 @@ def without_undetermined(rows: PredictionRows, undetermined: Mapping[str, Undete
         levels = rows.rows.random[key]
         if key not in undetermined or not isinstance(levels, LevelRows):
             continue
-        found, known = undetermined[key].rows(levels), levels.codes >= 0
-        unknown |= found & known
-        if key in rows.sampled:
-            no_limits |= found & ~known
+        unknown |= undetermined[key].rows(levels)
+        taken = levels.codes >= 0 if key not in rows.sampled else True
+        no_limits |= undetermined[key].row_spreads(levels) & taken
+    no_limits &= ~unknown
     if unknown.any():
         warn(
             f"{int(unknown.sum())} of {len(unknown)} rows have no estimate and are NaN: they combine a level "
@@ -153,7 +153,7 @@ def without_undetermined(rows: PredictionRows, undetermined: Mapping[str, Undete
         rows = replace(rows, unknown=unknown if rows.unknown is None else unknown | rows.unknown)
     if no_limits.any():
         warn(
-            f"{int(no_limits.sum())} of {len(no_limits)} rows have no limits: the variance of a new level at "
+            f"{int(no_limits.sum())} of {len(no_limits)} rows have no limits: the variance of a level at "
             "their covariates is not determined (see fit.diagnostics).",
             IdentificationWarning,
         )

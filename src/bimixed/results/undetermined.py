@@ -63,19 +63,25 @@ class Undetermined:
         possible = np.outer(np.einsum("lkk->l", self.products), np.einsum("ka,ka->k", self.M, self.M))
         return np.asarray(reach > NOTHING**2 * possible)
 
+    @property
+    def spreads(self) -> Bools:
+        """Conditional variances that depend on it, (L, K); without rows they are the variance itself."""
+        return np.asarray(self.effects | np.diag(self.entries))
+
     def combinations(self, Z: sp.csr_array) -> Bools:
-        """Which linear combinations of effects, (m, L·K), depend on it, (m,)."""
+        """Which linear combinations of effects, (m, L·K), or their variances depend on it, (m,)."""
         entries, K = Z.tocoo(), len(self.M)
         row, column = entries.coords
         pairs, which = np.unique(np.column_stack([row, column // K]), axis=0, return_inverse=True)
         values = np.zeros((len(pairs), K))
         values[which.ravel(), column % K] = entries.data
         found = np.zeros(Z.shape[0], dtype=bool)
-        found[pairs[self.rows(LevelRows(pairs[:, 1], values, len(self.products))), 0]] = True
+        rows = LevelRows(pairs[:, 1], values, len(self.products))
+        found[pairs[self.rows(rows) | self.row_spreads(rows), 0]] = True
         return found
 
     def rows(self, rows: LevelRows) -> Bools:
-        """Rows of known levels whose expectation, and rows of new ones whose variance depends on it, (m,)."""
+        """Rows of known levels whose expectation depends on it, (m,)."""
         found = np.zeros(len(rows.codes), dtype=bool)
         values = rows.values @ self.M
         sizes = np.einsum("mk,mk->m", values, values)
@@ -86,5 +92,11 @@ class Undetermined:
             moved = values @ D
             reach = np.einsum("ma,mab,mb->m", moved[known], own, moved[known])
             found[known] |= reach > NOTHING**2 * possible
-            found[~known] |= (np.abs(np.einsum("mk,mk->m", moved, values)) > NOTHING * sizes)[~known]
         return found
+
+    def row_spreads(self, rows: LevelRows) -> Bools:
+        """Rows whose variance over levels, z'Σz, depends on it, (m,); that of the model's rows never does."""
+        values = rows.values @ self.M
+        sizes = np.einsum("mk,mk->m", values, values)
+        moves = np.abs(np.einsum("mk,dkj,mj->dm", values, self.directions, values))
+        return np.asarray((moves > NOTHING * sizes).any(axis=0))
