@@ -12,6 +12,7 @@ from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts, FixedBasis, TrailingFactor
 from bimixed.design.fixed import first_independent
 from bimixed.exceptions import FitError
+from bimixed.fixed_basis import SMALLEST
 from bimixed.moments import MomentFactor, Moments, both_sides, by_coefficients
 from bimixed.pairs import Pairs
 from bimixed.schur import trailing_products
@@ -77,6 +78,8 @@ def assemble(
     right = to_U.T @ AA @ to_y
     b = dense.solve_with(chol, right)
     total = float(to_y @ AA @ to_y)
+    if 0.0 < total < SMALLEST**2 * moments.n:
+        raise FitError("The response is so small that its products can't be computed. Change its units.")
     rss = total - float(right @ b)
     if rss <= 1e-12 * max(total, np.finfo(float).tiny):
         raise FitError(

@@ -249,3 +249,9 @@ def test_what_takes_up_the_residuals_is_refused_as_in_memory():
             bm.ModelSpec("y ~ x + (x | g)", rows)
     uneven = data.assign(w=rng.uniform(1, 3, 80))
     bm.ModelSpec("y ~ x + (x | g)", [uneven], weights="w")
+
+
+def test_responses_too_small_for_products_are_refused():
+    for rows in (DATA.assign(y=DATA["y"] * 1e-100), [DATA.assign(y=DATA["y"] * 1e-100)]):
+        with pytest.raises(bm.FitError, match="Change its units"):
+            bm.ModelSpec("y ~ x + (1 | g)", rows).fit()
