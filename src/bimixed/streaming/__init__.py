@@ -2,7 +2,8 @@
 
 from bimixed.streaming.build import summed_design
 from bimixed.streaming.lazy import LazyPredictions
-from bimixed.streaming.sources import Source, as_source, sample_rows, scan_duckdb, scan_parquet
+from bimixed.streaming.protocols import Source
+from bimixed.streaming.sources import as_source, sample_rows, scan_duckdb, scan_parquet
 
 __all__ = [
     "LazyPredictions",

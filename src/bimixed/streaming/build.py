@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from bimixed.streaming.counting import Counts
 from bimixed.streaming.encoder import FactorEncoder, RowEncoder
 from bimixed.streaming.orders import of_frame
 from bimixed.streaming.passes import Passes
-from bimixed.streaming.sources import Source
+from bimixed.streaming.protocols import Source
 from bimixed.summed import RowCounts, SummedDesign, check_summed_levels, summed_rows
 
 HEAD = 2000
@@ -448,11 +448,3 @@ def _grouping(
             "columns have colons; replace them."
         )
     return Grouping(group, tuple(column_levels), names, combined, {}), order
-
-
-def iterate_complete(encoder: RowEncoder, chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Complete rows of chunks."""
-    for chunk in chunks:
-        table, _ = encoder.complete(chunk)
-        if len(table):
-            yield table

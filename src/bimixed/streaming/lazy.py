@@ -17,7 +17,8 @@ from bimixed.streaming.frame_sources import DaskSource
 from bimixed.streaming.parquet_files import refuse_own_file, written
 from bimixed.streaming.predictors import Predictor, Said, augmented_of, predictions_of
 from bimixed.streaming.progress import PassProgress
-from bimixed.streaming.sources import ParquetSource, Source, scan_parquet
+from bimixed.streaming.protocols import Source
+from bimixed.streaming.sources import ParquetSource, scan_parquet
 
 
 @dataclass

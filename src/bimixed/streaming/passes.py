@@ -14,9 +14,10 @@ from bimixed.streaming.categories import Categories
 from bimixed.streaming.checkpoint import Checkpoint
 from bimixed.streaming.counting import Counts, add_counts, counts_of
 from bimixed.streaming.encoder import RowEncoder
+from bimixed.streaming.frame_sources import DaskSource
 from bimixed.streaming.progress import PassProgress
+from bimixed.streaming.protocols import Source
 from bimixed.streaming.reading import QueryPiece, is_complete, quoted
-from bimixed.streaming.sources import DaskSource, Source
 from bimixed.streaming.sql import CellQuery
 
 AT_ONCE = 64

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,57 +32,6 @@ from bimixed.streaming.reading import (
 
 ENOUGH = 100
 """First rows that no further file is opened for."""
-
-
-class Piece(Protocol):
-    """A part of a source that is read by itself.
-
-    Attributes
-    ----------
-    name : str
-        For errors and progress.
-    identity : str
-        Changes with the content, so that sums of an earlier run can be told to be of it.
-    size : int
-        Bytes, roughly; 0 where unknown.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def identity(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """The rows of these columns, a chunk at a time."""
-        ...
-
-
-class Source(Protocol):
-    """A table that is not in memory."""
-
-    @property
-    def description(self) -> str:
-        """What it is, for people to read."""
-        ...
-
-    @property
-    def columns(self) -> list[str]: ...
-
-    def pieces(self) -> list[Any]:
-        """Its parts; together they are all rows."""
-        ...
-
-    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Some rows, complete ones where the source can tell."""
-        ...
-
-    def orders(self, columns: Sequence[str]) -> Mapping[str, pd.Index]:
-        """Categories in their own order, of columns where ``head`` doesn't show it."""
-        ...
 
 
 @dataclass(frozen=True)
