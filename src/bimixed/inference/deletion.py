@@ -24,7 +24,7 @@ from bimixed.design import Design, LevelRows, MixedRows, RandomRows, rows_needed
 from bimixed.exceptions import FitError
 from bimixed.inference.row_projections import RowProjections
 from bimixed.likelihood.optimize import newton_step
-from bimixed.likelihood.problem import At
+from bimixed.likelihood.points import At
 
 Ints = NDArray[np.intp]
 

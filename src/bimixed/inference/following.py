@@ -13,7 +13,7 @@ import numpy as np
 from bimixed.covariance import Array
 from bimixed.likelihood.constrained import Constrained
 from bimixed.likelihood.optimize import newton_step, rank_one
-from bimixed.likelihood.problem import WORST
+from bimixed.likelihood.points import WORST
 
 ENOUGH = 1e-9
 """Decrease that a step may promise at a minimum; it is taken off the value."""

@@ -18,7 +18,7 @@ from bimixed.inference.processes import work_through
 from bimixed.inference.resampling import Parametric
 from bimixed.inference.spectral import Spectrum
 from bimixed.likelihood.fit import Refitter, fit_likelihood
-from bimixed.likelihood.problem import At
+from bimixed.likelihood.points import At
 from bimixed.likelihood.undetermined import undetermined_message
 from bimixed.marginal.progress import Progress
 from bimixed.results import MixedModelResult

@@ -19,8 +19,8 @@ from bimixed.design import RandomFactor
 from bimixed.exceptions import UnavailableError
 from bimixed.likelihood.fit import Refitter
 from bimixed.likelihood.objective import Evaluation, Gradient
+from bimixed.likelihood.points import At
 from bimixed.likelihood.predictors import quadratic_forms
-from bimixed.likelihood.problem import At
 from bimixed.results import MixedModelResult
 
 

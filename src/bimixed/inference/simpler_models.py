@@ -17,7 +17,7 @@ from bimixed.inference.nesting import random_nesting
 from bimixed.inference.rlrt import without
 from bimixed.likelihood.fit import fit_likelihood
 from bimixed.likelihood.fixef import FixefCovariance
-from bimixed.likelihood.problem import At
+from bimixed.likelihood.points import At
 from bimixed.results import MixedModelResult
 
 

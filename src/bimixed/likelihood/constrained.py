@@ -19,7 +19,8 @@ from bimixed.covariance import Array, lower_root
 from bimixed.likelihood.coordinates import Coordinates
 from bimixed.likelihood.held import Coefficient, hold
 from bimixed.likelihood.objective import relative_factors
-from bimixed.likelihood.problem import WORST, At, Problem
+from bimixed.likelihood.points import WORST, At
+from bimixed.likelihood.problem import Problem
 
 Ints = NDArray[np.intp]
 

@@ -19,8 +19,9 @@ from bimixed.likelihood.joint import JointNormal
 from bimixed.likelihood.most_regular import at_most_regular, most_regular
 from bimixed.likelihood.objective import relative_factors
 from bimixed.likelihood.optimize import OptimizerReport, minimize
+from bimixed.likelihood.points import At, Failed
 from bimixed.likelihood.predictors import LinearPredictorVariance
-from bimixed.likelihood.problem import At, Failed, Problem, fits_exactly, make_problem, without_traces
+from bimixed.likelihood.problem import Problem, fits_exactly, make_problem, without_traces
 from bimixed.likelihood.refits import refit_many
 from bimixed.likelihood.setup import Setup, set_up
 from bimixed.likelihood.small_sample import SmallSample

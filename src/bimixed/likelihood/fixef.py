@@ -12,7 +12,7 @@ from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.fixed_basis import Absorbed
 from bimixed.likelihood.identification import undetermined_fixef
-from bimixed.likelihood.problem import At
+from bimixed.likelihood.points import At
 
 CHUNK = 4_000_000
 """Numbers in the largest temporary."""

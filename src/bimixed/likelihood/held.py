@@ -13,7 +13,7 @@ import numpy as np
 
 from bimixed import dense
 from bimixed.covariance import Array
-from bimixed.likelihood.problem import At, OneFactorAt
+from bimixed.likelihood.points import At, OneFactorAt
 
 
 @dataclass(frozen=True)

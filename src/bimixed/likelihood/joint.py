@@ -11,7 +11,7 @@ from bimixed.design import Design
 from bimixed.likelihood.coordinates import Coordinates
 from bimixed.likelihood.factorization import Solution
 from bimixed.likelihood.objective import Evaluation, by_place
-from bimixed.likelihood.problem import At
+from bimixed.likelihood.points import At
 
 
 def sample_effects(

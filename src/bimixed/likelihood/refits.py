@@ -17,7 +17,8 @@ from bimixed.crossproducts import CrossProducts, Preparation
 from bimixed.exceptions import FitError
 from bimixed.likelihood.one_factor import OneFactorPoint, evaluate_one_factor, has_one_factor
 from bimixed.likelihood.optimize import DECREMENT, ITERATIONS, LONGEST, minimize
-from bimixed.likelihood.problem import At, Problem, fits_exactly
+from bimixed.likelihood.points import At
+from bimixed.likelihood.problem import Problem, fits_exactly
 from bimixed.likelihood.variance_steps import NEARLY_SINGULAR
 from bimixed.results.records import Refits
 
