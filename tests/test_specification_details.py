@@ -410,7 +410,7 @@ CALLS = {
         bm.DataError,
         "can't be labels",
     ),
-    "a prior by position": (lambda s, f: bm.Prior("normal", 0, 1), bm.PriorError, "mu=..., sigma=..."),
+    "a prior by position": (lambda s, f: bm.Prior("normal", 0, 1), bm.PriorError, "mu=0, sigma=1"),
     "no data": (lambda s, f: bm.ModelSpec("y ~ x + (1 | g)"), bm.ArgumentError, "formula and data"),
     "no groups": (
         lambda s, f: bm.ModelSpec.from_groups("y ~ x", table(), re_formula="~ x"),
