@@ -71,6 +71,7 @@ def objects(odd):
         "Moments": bm.cross_products(odd),
         "Pooling": bm.pooling(odd),
         "ResultTable": bm.table(fit),
+        "LazyPredictions": fit.predict([odd.recipe["data"]]),
         "SingularityExplanation": bm.ModelSpec("Yield ~ 1 + (1 | Batch)", bm.load_dataset("dyestuff2"))
         .fit()
         .explain_singular(),

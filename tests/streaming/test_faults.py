@@ -114,13 +114,13 @@ def test_a_damaged_checkpoint_is_said(folder, tmp_path):
 def test_an_interrupt_keeps_the_pieces_that_are_done(folder, tmp_path):
     """Ctrl-C between two pieces of a process of its own."""
     code = f"""
-        import bimixed as bm, os, signal
+        import bimixed as bm, signal
         from bimixed.streaming.sql import CellQuery
         own, seen = CellQuery.sums, []
         def sums(self, piece):
             seen.append(piece)
             if len(seen) == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return own(self, piece)
         CellQuery.sums = sums
         bm.ModelSpec({FORMULA!r}, bm.scan_parquet({str(folder)!r}), checkpoint={str(tmp_path / "sums")!r})
