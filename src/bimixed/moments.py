@@ -148,14 +148,18 @@ class Moments:
 
     def level_products(self, place: int) -> Array:
         """Z'WZ of each level of a factor that is not mixed, covariates as they are, (L, K, K)."""
+        E = self.factors[place].uncentred()
+        return np.asarray(E.T @ self.centred_products(place) @ E)
+
+    def centred_products(self, place: int) -> Array:
+        """The same of covariates about their centre."""
         factor = self.factors[place]
         K = len(factor.names)
         entries = self.ZZ[place, place].tocoo()
         row, column = entries.coords
         out = np.zeros((len(factor.levels), K, K))
         np.add.at(out, (row // K, row % K, column % K), entries.data)
-        E = factor.uncentred()
-        return np.asarray(E.T @ out @ E)
+        return out
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{f.key} ({len(f.levels)} levels)" for f in self.factors)

@@ -57,7 +57,6 @@ class SummedFrame:
 
     def __init__(self, table: pd.DataFrame, n_dropped: int, missing: Mapping[str, int]):
         self.table, self.n_dropped, self.missing = table, n_dropped, missing
-        self.n_total: int = 0
 
     @property
     def index(self) -> pd.Index:
@@ -237,10 +236,7 @@ class SummedDesign(Design):
         L, K = len(factor.levels), len(factor.names)
         rest = np.concatenate([[m.centre[-1] - m.centre[:-1] @ beta], -beta, [1.0]])
         right = (m.ZA[place] @ rest).reshape(L, K)
-        entries = m.ZZ[place, place].tocoo()
-        row, column = entries.coords
-        A = np.zeros((L, K, K))
-        A[row // K, row % K, column % K] = entries.data
+        A = m.centred_products(place)
         size = np.sqrt(np.einsum("lkk->lk", A))
         unit = np.where(size > 0.0, size, 1.0)
         values, vectors = np.linalg.eigh(A / unit[:, :, None] / unit[:, None, :])

@@ -103,11 +103,7 @@ def _summed_coordinates(design: SummedDesign, left_out: Mapping[int, Sequence[in
         if factor.names == ("Intercept",) and not design.has_weights:
             made.append((np.eye(1), np.ones(1), np.ones(1)))
             continue
-        K = len(factor.names)
-        entries = moments.ZZ[place, place].tocoo()
-        row, column = entries.coords
-        gram = np.zeros((K, K))
-        np.add.at(gram, (row % K, column % K), entries.data)
+        gram = moments.centred_products(place).sum(axis=0)
         values = gram_root(gram / scale) @ factor.uncentred()
         made.append(of_values(values, moments.n, factor.template, left_out.get(place, [])))
     return Coordinates(*(tuple(part) for part in zip(*made, strict=True)))

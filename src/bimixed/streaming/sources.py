@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ class ParquetSource:
     def columns(self) -> list[str]:
         return list(self.schema)
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, str]:
-        """Type of each column, the same in every file.
+        """Type of each column, the same in every file; read once.
 
         Raises
         ------
