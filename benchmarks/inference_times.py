@@ -93,9 +93,8 @@ def page(found: dict[str, Any]) -> str:
     mine, r = found["bimixed"], found.get("R")
     lines = ["# Times of inference", ""]
     intro = (
-        "Made by `make bench`, in one run on a machine with "
-        f"{found['cores']} cores. Seconds, the best of several; 1,000 refits with 2 workers, the start of "
-        "the processes included."
+        f"Made by `make bench`, in one run on a machine with {found['cores']} cores. Seconds, the best of "
+        "several; 1,000 refits with 2 workers, the start of the processes included."
     )
     lines += [textwrap.fill(intro, 110), "", "| | bimixed | lme4 | ratio |", "| --- | ---: | ---: | ---: |"]
 

@@ -82,7 +82,7 @@ def test_powers_of_r_in_an_offset_are_refused():
 def test_numbers_for_a_factor_and_labels_for_a_number_are_refused():
     fit = bm.ModelSpec("y ~ c + x + (1 | g)", table()).fit()
     new = table().iloc[:3]
-    with pytest.raises(bm.DataError, match="'c' is numeric in the new data and was a factor"):
+    with pytest.raises(bm.DataError, match="'c' is numeric in these rows and was a factor"):
         fit.predict(new.assign(c=[1, 2, 3]))
     with pytest.raises(bm.DataError, match="'x' is a factor"):
         fit.predict(new.assign(x=["a", "b", "c"]))

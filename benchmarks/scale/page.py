@@ -52,8 +52,7 @@ def _ladder(found: dict[str, Any]) -> str:
         ratio = own["seconds"] / own["query"]
         rows.append(
             f"| {float(n):,.0f} | {own['bytes'] / 2**20:,.0f} MB | {own['query']:.2f} s | {own['pass']:.2f} "
-            "s | "
-            f"{own['reml']:.2f} s | {ratio:.2f} | {own['peak']:.2f} GiB |"
+            f"s | {own['reml']:.2f} s | {ratio:.2f} | {own['peak']:.2f} GiB |"
         )
     sizes = np.log10([float(n) for n in found])
     times = np.log10([own["pass"] for own in found.values()])
@@ -64,8 +63,7 @@ def _ladder(found: dict[str, Any]) -> str:
         rows += [
             "",
             f"Exponents of the pass from size to size: {', '.join(steps)} (the query: {', '.join(theirs)}). "
-            "REML and its "
-            "report work on the sums, and take the same time for any number of rows.",
+            "REML and its report work on the sums, and take the same time for any number of rows.",
         ]
     return "\n".join(rows)
 
@@ -124,12 +122,10 @@ def _sizes(found: dict[str, Any]) -> str:
     rows += [
         "",
         f"Memory grows by {beyond:.0f} bytes for each pair of items ({beyond / 8:.1f} dense matrices), time "
-        "from the last size "
-        f"but one with the power {exponent:.1f} and towards 3. All {need:,} items of MovieLens would need "
-        "about "
-        f"{beyond * need**2 / 2**30:,.0f} GiB, and {(need / items[-1]) ** 3:,.0f} times the arithmetic of "
-        "the last row: a machine "
-        "with that memory and some tens of cores, or fewer items.",
+        f"from the last size but one with the power {exponent:.1f} and towards 3. All {need:,} items of "
+        f"MovieLens would need about {beyond * need**2 / 2**30:,.0f} GiB, and {(need / items[-1]) ** 3:,.0f} "
+        "times the arithmetic of the last row: a machine with that memory and some tens of cores, or fewer "
+        "items.",
     ]
     return "\n".join(rows)
 

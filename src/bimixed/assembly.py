@@ -28,15 +28,22 @@ EXACTLY = 1e-13
 
 def kept_columns(moments: Moments) -> Ints:
     """Columns of X that earlier ones don't determine."""
-    to_U, *_ = _coordinates(moments, len(moments.names) - 1)
-    return _independent(to_U.T @ moments.AA @ to_U)
+    to_U, _, T, _ = _coordinates(moments, len(moments.names) - 1)
+    return _independent(to_U.T @ moments.AA @ to_U, T)
 
 
-def _independent(gram: Array) -> Ints:
-    """Columns that earlier ones don't determine, from their products."""
+def _independent(gram: Array, T: Array) -> Ints:
+    """Columns of X = UT that earlier ones don't determine, from U'U.
+
+    By the tolerance for the columns as they are, as of rows in memory, and beyond the rounding of sums.
+    """
     size = np.sqrt(np.maximum(np.diag(gram), 0.0))
     unit = np.where(size > 0, size, 1.0)
-    return first_independent(gram_root(gram / unit[:, None] / unit), ROUNDING)
+    root = gram_root(gram / unit[:, None] / unit)
+    raw = (root * unit) @ T
+    lengths = np.linalg.norm(raw, axis=0)
+    kept = first_independent(raw / np.where(lengths > 0, lengths, 1.0))
+    return kept[first_independent(root[:, kept], ROUNDING)]
 
 
 def assemble(
@@ -66,7 +73,7 @@ def assemble(
     to_U, to_y, T, shift = _coordinates(moments, p)
     AA = moments.AA / scale
     gram = to_U.T @ AA @ to_U
-    kept = _independent(gram) if kept is None else kept
+    kept = _independent(gram, T) if kept is None else kept
     size = np.sqrt(np.diag(gram)[kept])  # units: LU with pivots loses digits of columns of unequal sizes
     to_U = to_U[:, kept] / size
     if moments.n <= len(kept):

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+PASSED_BY = ("explained", "drawn")
+"""Functions that wrap others, which nobody calls by these names."""
 OPERATORS = ("C", "I", "Q")
 """Names that keep their meaning in formulas whatever the caller calls so."""
 
@@ -32,6 +34,17 @@ def caller_names(*texts: Any, columns: Iterable[str] = ()) -> dict[str, Any]:
                     found[word] = scope[word]
                 break
     return found
+
+
+def called_name() -> str:
+    """Name of the function or property of this package that was called from outside; empty from within."""
+    frame, name = inspect.currentframe(), ""
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("bimixed", "functools"):
+        own = frame.f_code.co_name
+        if frame.f_globals["__name__"] != "functools" and own not in PASSED_BY and own[0] not in "_<":
+            name = own
+        frame = frame.f_back
+    return name
 
 
 def shallow(data: Any) -> Any:

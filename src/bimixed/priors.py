@@ -87,10 +87,10 @@ class Prior:
             )
         wanted = _PARAMETERS[family]
         if set(parameters) != set(wanted):
+            advice = "".join(PARAMETERS.get(name, "") for name in parameters if name not in wanted)
             raise PriorError(
-                f"The prior {family!r} takes {', '.join(wanted) or 'no parameters'}; "
-                f"given: {', '.join(parameters) or 'none'}."
-                f"{''.join(PARAMETERS.get(name, '') for name in parameters if name not in wanted)}"
+                f"The prior {family!r} takes {', '.join(wanted) or 'no parameters'}; given: "
+                f"{', '.join(parameters) or 'none'}.{advice}"
             )
         values = {name: _number(family, name, parameters[name]) for name in wanted}
         if family == "uniform" and values["lower"] >= values["upper"]:

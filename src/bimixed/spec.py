@@ -7,13 +7,12 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Literal
 
-import pandas as pd
-
 from bimixed.context import caller_names, shallow
 from bimixed.design import Design, array_design, build_design, column_names, group_column
 from bimixed.engines import fit_design
 from bimixed.exceptions import DataError, FormulaError, UnavailableError
 from bimixed.formula import groups_formula, parse_formula, update_formula
+from bimixed.given import columns_of, refuse_source, source_of
 from bimixed.priors import Prior, carry_over
 from bimixed.results import MixedModelResult
 from bimixed.specification import Specification
@@ -90,7 +89,7 @@ class ModelSpec(Specification):
         progress: bool | None = None,
         **unknown: Any,
     ):
-        source = _source(data)
+        source = source_of(data)
         refuse_foreign_specification(formula, data, unknown, positional)
         if context is None:
             context = caller_names(formula, columns=column_names(data) if source is None else source.columns)
@@ -176,6 +175,9 @@ class ModelSpec(Specification):
         -871.814
         """
         refuse_foreign_specification(formula, data, unknown, positional, "from_groups")
+        refuse_source(
+            data, "from_groups", "write the random effects as bars, ModelSpec('y ~ x + (1 | g)', data)."
+        )
         refuse_missing_groups(formula, groups, {"re_formula": re_formula, "vc_formula": vc_formula})
         if context is None:
             context = caller_names(formula, re_formula, vc_formula, columns=column_names(data))
@@ -397,7 +399,7 @@ class ModelSpec(Specification):
         recipe = dict(self._recipe)
         if data is not None:
             recipe["data"] = data
-            if _source(data) is None:
+            if source_of(data) is None:
                 recipe = {name: own for name, own in recipe.items() if name not in OF_SOURCES}
         elif recipe["data"] is None:
             raise UnavailableError(
@@ -405,7 +407,7 @@ class ModelSpec(Specification):
                 "spec.update(formula, data=bm.scan_parquet(...))."
             )
         if formula is not None:
-            names = caller_names(formula, columns=_columns_of(recipe["data"]))
+            names = caller_names(formula, columns=columns_of(recipe["data"]))
             recipe["context"] = {**recipe["context"], **names}
             recipe["formula"] = update_formula(parse_formula(recipe["formula"]), formula)
         updated = ModelSpec.from_groups(**recipe) if "groups" in recipe else ModelSpec(**recipe)
@@ -426,20 +428,6 @@ def spec_of_design(
 
 OF_SOURCES = ("checkpoint", "progress")
 """Arguments that only sources have."""
-
-
-def _columns_of(data: Any) -> list[str]:
-    source = _source(data)
-    return list(column_names(data)) if source is None else list(source.columns)
-
-
-def _source(data: Any) -> Any:
-    """A source of rows, or None where the data are a table in memory."""
-    if data is None or isinstance(data, pd.DataFrame | Mapping | str):
-        return None
-    from bimixed.streaming import as_source
-
-    return as_source(data)
 
 
 @cache

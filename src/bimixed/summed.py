@@ -37,7 +37,7 @@ class RowCounts:
         Column → number of missing values, where there are any.
     means, ranges : mapping
         Of the numeric columns that the formula uses: mean, and largest less smallest value.
-    offset, weight : float
+    offset, weight, inverse_weight : float
         Means of these.
     source : str
         What the rows came from, for people to read.
@@ -49,6 +49,7 @@ class RowCounts:
     ranges: Mapping[str, float] = field(default_factory=dict)
     offset: float = 0.0
     weight: float = 1.0
+    inverse_weight: float = 1.0
     source: str = ""
 
 
@@ -61,12 +62,12 @@ class SummedFrame:
     @property
     def index(self) -> pd.Index:
         """Not known."""
-        raise rows_needed("The index of the rows")
+        raise rows_needed("the index")
 
     @property
     def kept(self) -> Any:
         """Not known."""
-        raise rows_needed("Which rows were used")
+        raise rows_needed("kept")
 
 
 class SummedDesign(Design):
@@ -176,6 +177,10 @@ class SummedDesign(Design):
     @property
     def mean_weight(self) -> float:
         return self.counts.weight
+
+    @property
+    def mean_inverse_weight(self) -> float:
+        return self.counts.inverse_weight
 
     @property
     def response_scale(self) -> tuple[float, float]:
@@ -337,15 +342,13 @@ def check_summed_levels(factor: RandomFactor, moments: Moments, place: int) -> N
     if levels == 1:
         raise DataError(
             f"Group {factor.key!r} of {source} has a single level; a variance between groups needs at least "
-            "two. Remove the "
-            "term or use another column."
+            "two. Remove the term or use another column."
         )
     zero = [name for name, size in zip(factor.names, factor.scales(), strict=True) if size == 0.0]
     if zero:
         raise DataError(
             f"The covariate {zero[0]!r} of {source} is 0 in every row used, so that its random coefficient "
-            "has no effect. "
-            "Leave it out of the bar."
+            "has no effect. Leave it out of the bar."
         )
     if levels == n and equal_weights and constant:
         raise DataError(

@@ -198,11 +198,10 @@ def response_kind(formula: Formula, part: EncodedPart) -> None:
             levels = kinds["categorical"].get("categories", [])
             kind = "boolean" if {*levels} <= {True, False} else "not numeric (text or a category)"
         raise DataError(
-            f"The response {formula.response!r} is {kind}. A linear mixed model needs one column "
-            "of numbers: if it holds numbers as text, convert it with pandas.to_numeric; if one "
-            "measurement stands in several columns, bring it into long format: "
-            "data.melt(id_vars=[...], var_name='time', value_name='y'); "
-            "a category can't be the response."
+            f"The response {formula.response!r} is {kind}. A linear mixed model needs one column of numbers: "
+            "if it holds numbers as text, convert it with pandas.to_numeric; if one measurement stands in "
+            "several columns, bring it into long format: data.melt(id_vars=[...], var_name='time', "
+            "value_name='y'); a category can't be the response."
         )
 
 

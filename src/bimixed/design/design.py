@@ -113,6 +113,11 @@ class Design:
         return 0.0 if self.offset is None else float(np.mean(self.offset))
 
     @property
+    def mean_inverse_weight(self) -> float:
+        """Mean of 1/w; 1 without weights."""
+        return 1.0 if self.weights is None else float(np.mean(1.0 / self.weights))
+
+    @property
     def mean_weight(self) -> float:
         return 1.0 if self.weights is None else float(np.mean(self.weights))
 

@@ -76,10 +76,12 @@ class Materializer(PandasMaterializer):
                 f"'{name}' holds complex numbers, which have no slope. Make real numbers of them: "
                 f"numpy.real({column}), numpy.imag({column}) or numpy.abs({column})."
             )
+        sql = "; in DuckDB date_diff('day', DATE '2020-01-01', t)" if kind == "M" else ""
         days = f"({column} - {column}.min()).dt.days" if kind == "M" else f"{column}.dt.days"
         return (
             f"'{name}' holds {'dates' if kind == 'M' else 'durations'}, which have no slope. Make numbers of "
-            f"them ({'days since the first' if kind == 'M' else 'days'}: {days}) or labels (.astype(str))."
+            f"them ({'days since the first' if kind == 'M' else 'days'}: {days}{sql}) or labels "
+            "(.astype(str))."
         )
 
     def _refuse_other_kind(self, name: str, kind: Any) -> None:
@@ -91,8 +93,8 @@ class Materializer(PandasMaterializer):
             "a factor (labels)" if k is Factor.Kind.CATEGORICAL else "numeric" for k in (expected, kind)
         )
         raise DataError(
-            f"'{name}' is {now} in the new data and was {was} in the fitted data. Convert the column to what "
-            "it was (.astype(str), .astype(float), .astype(bool))."
+            f"'{name}' is {now} in these rows and was {was} in those of the model. Convert the column to "
+            "what it was (.astype(str), .astype(float), .astype(bool))."
         )
 
     def _refuse_missing_labels(self, name: str, missing: NDArray[np.bool_]) -> None:
@@ -102,9 +104,8 @@ class Materializer(PandasMaterializer):
         index = self.data.index if self.row_index is None else self.row_index
         rows = index[missing][:5].tolist()
         raise DataError(
-            f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not "
-            f"missing: {rows}. Let it give every row a label (wider limits in a cut, say), or drop "
-            "these rows."
+            f"'{name}' makes missing labels in {int(missing.sum())} row(s) whose columns are not missing: "
+            f"{rows}. Let it give every row a label (wider limits in a cut, say), or drop these rows."
         )
 
 

@@ -176,7 +176,12 @@ def categorical_columns(
         if factor.eval_method is Factor.EvalMethod.LOOKUP and own:
             categorical = table[own[0]].dtype.kind not in "iuf"
         elif own:
-            spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
+            try:
+                spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
+            except BimixedError:
+                raise
+            except Exception as error:
+                raise _explain(error, {"": part}, table, context) from error
             categorical = any(kind is Factor.Kind.CATEGORICAL for kind, _ in spec.encoder_state.values())
         else:
             categorical = False
@@ -276,9 +281,13 @@ def _by_formulaic(
     try:
         formula = formulaic.Formula(**{key: part.parsed for key, part in parts.items()})
         wide = "fixed" in parts and looks_wide(parts["fixed"].parsed, table)
-        built = materialize(formula, table, context, index, "sparse" if wide else "numpy")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataMismatchWarning)
+            built = materialize(formula, table, context, index, "sparse" if wide else "numpy")
     except BimixedError:
         raise
+    except DataMismatchWarning as error:
+        raise _unnamed_levels(error, parts) from error
     except MemoryError as error:
         raise DataError(
             "The columns of the formula don't fit into memory; leave out interactions of factors with many "
@@ -357,9 +366,8 @@ def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str
             names = _factors_with_new_levels(spec, table)
             raise DataError(
                 f"The new data have levels{f' of {names}' if names else ''} that the fitted data don't: "
-                f"{_plain(levels.group(0)) if levels else error} (in {place}). "
-                "A fixed effect can't be predicted for a level never seen; "
-                "leave these rows out or refit with them."
+                f"{_plain(levels.group(0)) if levels else error} (in {place}). A fixed effect can't be "
+                "predicted for a level never seen; leave these rows out or refit with them."
             ) from error
         except FormulaicError as error:
             raise DataError(f"The new data don't fit {place} of the formula: {clean(error)}") from error
@@ -402,6 +410,23 @@ def require_finite(part: EncodedPart, values: Array | sp.csr_array, index: pd.In
     raise DataError(
         f"{name!r} ({part.place}) is {found[first]} in {len(rows)} row(s): {shown}. "
         f"{cause}Correct or drop these rows."
+    )
+
+
+def _unnamed_levels(error: Warning, parts: Mapping[str, Part]) -> DataError:
+    """Labels that ``C(x, levels=[…])`` doesn't name would silently become the reference level."""
+    levels = re.search(r"\{.*\}", str(error))
+    calls = [
+        str(factor)
+        for part in parts.values()
+        for term in part.parsed
+        for factor in term.factors
+        if "levels" in str(factor)
+    ]
+    return DataError(
+        f"{' or '.join(dict.fromkeys(calls)) or 'A factor'} doesn't name the levels "
+        f"{_plain(levels.group(0)) if levels else error} that rows have. Name all levels, or leave these "
+        "rows out of the data."
     )
 
 

@@ -58,8 +58,8 @@ class PlainSpec:
         column = table[name]
         if column.dtype.kind not in "iuf":
             raise DataError(
-                f"{name!r} ({self.place}) is a factor (labels) in the new data and was numeric in the fitted "
-                "data. Convert the column to what it was (.astype(float))."
+                f"{name!r} ({self.place}) is a factor (labels) in these rows and was numeric in "
+                "those of the model. Convert the column to what it was (.astype(float))."
             )
         return column.to_numpy(dtype=np.float64)
 

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from bimixed.context import called_name
 from bimixed.covariance import Array, symmetric_root
 from bimixed.exceptions import UnavailableError
 
@@ -121,12 +122,12 @@ class MixedRows:
 
 
 def rows_needed(what: str) -> UnavailableError:
-    """The error for what a model of sums can't tell."""
+    """The error for what a model of sums can't tell, named as it was asked for."""
     return UnavailableError(
-        f"{what} can't be had: the model was made from sums over a source, which keep no rows. Give rows: "
-        "fit.predict(source) and fit.augment(source) go through all of them; of a sample, rows = "
-        "bm.sample_rows(source, 10_000), fit.augment(rows) has residuals, bm.plots.residuals(fit, data=rows) "
-        "draws them, and bm.ModelSpec(formula, rows).fit() has everything else."
+        f"{called_name() or what} needs rows: the model was made from sums over a source, which keep no "
+        "rows. Give rows: fit.predict(source) and fit.augment(source) go through all of them; of a sample, "
+        "rows = bm.sample_rows(source, 10_000), fit.augment(rows) has residuals, bm.plots.residuals(fit, "
+        "data=rows) draws them, and bm.ModelSpec(formula, rows).fit() has everything else."
     )
 
 

@@ -255,9 +255,8 @@ def _values(
     for name in shown:
         if name in covariates and name not in at:
             raise DataError(
-                f"{name!r} is a covariate: it has no levels to take means at. Give some, "
-                f"at={{{name!r}: [{covariates[name]:.4g}, ...]}}, or take emtrends(fit, ..., var={name!r}) "
-                "for its slope."
+                f"{name!r} is a covariate: it has no levels to take means at. Give some, at={{{name!r}: "
+                f"[{covariates[name]:.4g}, ...]}}, or take emtrends(fit, ..., var={name!r}) for its slope."
             )
     chosen = {name: _several(name, given) for name, given in at.items()}
     out: dict[str, list[Any]] = {}

@@ -54,7 +54,7 @@ def variances(fit: MixedModelResult) -> Variances:
     else:
         beta, sigma = fit.estimates.beta[None], np.array([fit.sigma])
         cov = {key: own[None] for key, own in fit.estimates.usable_cov.items()}
-    per_weight = 1.0 if design.weights is None else float(np.mean(1.0 / design.weights))
+    per_weight = design.mean_inverse_weight
     return Variances(
         fixed=_fixed_variance(design, beta[:, design.kept]),
         random={f.key: _random_variance(f, cov[f.key]) for f in design.factors},

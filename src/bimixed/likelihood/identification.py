@@ -187,12 +187,11 @@ def identification_message(factor: RandomFactor, coefficients: list[int]) -> str
         for name, mean, _ in far_slopes(factor, FAR_BESIDE)
     ]
     return (
-        f"The variance of {factor.key} ({names}) is not identified: the fixed effects already "
-        f"determine every level of {factor.key}, so they take up all that the random "
-        f"effects could explain, and every value of the variance fits equally well. It is NaN, and "
-        f"so are standard errors that depend on it. To estimate it, remove {factor.key} (or a factor "
-        f"within its levels) from the fixed part; to keep fixed effects, remove "
-        f"{' and '.join(factor.sources)}.{''.join(hints)}"
+        f"The variance of {factor.key} ({names}) is not identified: the fixed effects already determine "
+        f"every level of {factor.key}, so they take up all that the random effects could explain, and every "
+        "value of the variance fits equally well. It is NaN, and so are standard errors that depend on it. "
+        f"To estimate it, remove {factor.key} (or a factor within its levels) from the fixed part; to keep "
+        f"fixed effects, remove {' and '.join(factor.sources)}.{''.join(hints)}"
     )
 
 

@@ -26,6 +26,7 @@ from bimixed.streaming import states
 from bimixed.streaming.categories import Categories, with_categories
 from bimixed.streaming.counting import Counts
 from bimixed.streaming.encoder import FactorEncoder, RowEncoder
+from bimixed.streaming.far_columns import warn_of_far_columns
 from bimixed.streaming.orders import of_frame
 from bimixed.streaming.passes import Passes
 from bimixed.streaming.protocols import Source
@@ -232,8 +233,7 @@ def _refuse_components(formula: Formula) -> None:
         if not in_memory.is_bar_term(term):
             raise FormulaError(
                 f"The component {term.component!r} combines levels by row, which sums over a source can't; "
-                "write it "
-                "with bars, '(1 | group)'."
+                "write it with bars, '(1 | group)'."
             )
 
 
@@ -254,15 +254,13 @@ def _check(formula: Formula, parts: Mapping[str, EncodedPart]) -> None:
     if not formula.random:
         raise FormulaError(
             f"'{formula.text}' has no random-effects term. Add one, such as '(1 | group)'; for a model "
-            "without random "
-            "effects use ordinary least squares."
+            "without random effects use ordinary least squares."
         )
     for name, part in parts.items():
         if not isinstance(part.values, np.ndarray):
             raise DataError(
                 f"A factor of {part.place} has very many levels, too many for cross-products that add up. "
-                "Make it a random "
-                "effect, (1 | factor), or leave it out."
+                "Make it a random effect, (1 | factor), or leave it out."
             )
         if name.startswith("offset") and part.values.shape[1] != 1:
             raise DataError(f"{part.place} is not one column of numbers; convert it first.")
@@ -282,8 +280,7 @@ def _check_groups(formula: Formula, head: pd.DataFrame, context: Mapping[str, An
             if state or not same.all():
                 raise DataError(
                     f"The group {atom!r} of {term.source} is made from all rows at once, which a source "
-                    "doesn't "
-                    "give: write it with numbers, such as (x - 5) // 2, or make it a column."
+                    "doesn't give: write it with numbers, such as (x - 5) // 2, or make it a column."
                 )
 
 
@@ -370,9 +367,11 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
         ranges={name: counts.highs[name] - low for name, low in counts.lows.items()},
         offset=counts.offset / n,
         weight=counts.weights / n if encoder.weights_column is not None else 1.0,
+        inverse_weight=counts.inverse_weights / n if encoder.weights_column is not None else 1.0,
         source=description,
     )
     design = design_of_parts(outline, moments, groupings, told)
+    warn_of_far_columns(encoder.parts, told)
     for place, factor in enumerate(design.factors):
         check_summed_levels(factor, moments, place)
     mean, sd = design.response_scale
@@ -444,7 +443,6 @@ def _grouping(
     if names.has_duplicates:
         raise DataError(
             f"Two levels of {':'.join(group)} are both called {names[names.duplicated()][0]!r}, because "
-            "labels of its "
-            "columns have colons; replace them."
+            "labels of its columns have colons; replace them."
         )
     return Grouping(group, tuple(column_levels), names, combined, {}), order

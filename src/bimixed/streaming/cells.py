@@ -34,7 +34,8 @@ class CellSums:
         What was taken off each product.
     cells : pandas.DataFrame
         Labels by name; then, numbered from 0: rows, sums of products, sums of their products (upper triangle
-        by rows), and with weights the same weighted, weights in place of rows, and the sum of their logs.
+        by rows), and with weights the same weighted, weights in place of rows, and the sums of their
+        inverses and logs.
     """
 
     encoder: RowEncoder
@@ -106,6 +107,11 @@ class CellSums:
         out[:, upper[1] + 1, upper[0] + 1] = values[:, m:]
         out[:, :, 0] = out[:, 0, :]
         return out
+
+    @property
+    def inverse_weights(self) -> float:
+        """Sum of their inverses."""
+        return math.fsum(self.cells.iloc[:, -2])
 
     @property
     def has_weights(self) -> bool:

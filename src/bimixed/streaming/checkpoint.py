@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from bimixed.saving.moments import pack_moments, unpack_moments
 from bimixed.streaming.counting import Counts
 from bimixed.streaming.digests import digest
 from bimixed.streaming.encoder import RowEncoder
+from bimixed.streaming.progress import PassProgress
 
 Sums = tuple[Any, Counts]
 
@@ -56,6 +59,19 @@ class Checkpoint:
             ) from error
         return Checkpoint(path, fingerprint(encoder), encoder)
 
+    @contextmanager
+    def interrupted(self, told: PassProgress) -> Iterator[None]:
+        """Tell with an interrupt what is kept."""
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            if self.folder is not None:
+                stop.add_note(
+                    f"The sums of {told.pieces} of {told.n_pieces} pieces are kept in {self.folder}: the "
+                    "same line goes on after them."
+                )
+            raise
+
     def _file(self, piece: Any) -> Path | None:
         if self.folder is None or not piece.identity:
             return None
@@ -72,8 +88,7 @@ class Checkpoint:
         except DataError as error:
             raise DataError(
                 f"{path.name} in the checkpoint is damaged: {error} Delete it, and the sums of {piece.name} "
-                "are "
-                "made again."
+                "are made again."
             ) from error
         return unpack_sums(reader, reader.document["sums"], self.encoder)
 
@@ -95,8 +110,7 @@ class Checkpoint:
         except OSError as error:
             raise DataError(
                 f"The sums of {piece.name} couldn't be written to checkpoint {self.folder}: {error}. Make "
-                "room there; the run "
-                "goes on after the pieces that are done."
+                "room there; the run goes on after the pieces that are done."
             ) from error
 
 

@@ -23,7 +23,7 @@ class Counts:
         Column → missing values, where there are any.
     sums, lows, highs : mapping
         Of numeric columns: sum, least and largest value.
-    offset, weights : float
+    offset, weights, inverse_weights : float
         Sums of these.
     """
 
@@ -35,6 +35,7 @@ class Counts:
     highs: Mapping[str, float] = field(default_factory=dict)
     offset: float = 0.0
     weights: float = 0.0
+    inverse_weights: float = 0.0
 
 
 def counts_of(
@@ -52,6 +53,7 @@ def counts_of(
         highs={name: float(values.max()) for name, values in numeric.items()},
         offset=0.0 if offset is None else float(offset.sum()),
         weights=0.0 if weights is None else float(weights.sum()),
+        inverse_weights=0.0 if weights is None else float((1.0 / weights).sum()),
     )
 
 
@@ -74,4 +76,5 @@ def add_counts(parts: Sequence[Counts]) -> Counts:
         highs={name: max(own) for name, own in by_name("highs").items()},
         offset=math.fsum(part.offset for part in parts),
         weights=math.fsum(part.weights for part in parts),
+        inverse_weights=math.fsum(part.inverse_weights for part in parts),
     )

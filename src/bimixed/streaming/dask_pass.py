@@ -24,14 +24,14 @@ def _delayed() -> Any:
 def sums(
     source: DaskSource,
     encoder: RowEncoder,
-    chunk_sums: Callable[[pd.DataFrame, RowEncoder], Any],
+    partition_sums: Callable[[pd.DataFrame, RowEncoder, int], Any],
     added: Callable[[Sequence[Any]], Any],
 ) -> Any:
     """Sums of all partitions, added along a tree."""
     delayed = _delayed()
     frame = source.frame[list(encoder.columns)]
     shared = delayed(encoder)
-    level = [delayed(chunk_sums, pure=True)(part, shared) for part in frame.to_delayed()]
+    level = [delayed(partition_sums, pure=True)(part, shared, i) for i, part in enumerate(frame.to_delayed())]
     while len(level) > 1:
         level = [delayed(added, pure=True)(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
     return asked_of_dask(level[0].compute)

@@ -12,8 +12,9 @@ import pandas as pd
 from bimixed.exceptions import DataError
 from bimixed.streaming.blocks import blocks
 from bimixed.streaming.frame_sources import DaskSource, asked_of_dask
+from bimixed.streaming.parquet_source import ParquetSource
 from bimixed.streaming.predictors import Predictor
-from bimixed.streaming.sources import ParquetSource, scan_parquet
+from bimixed.streaming.sources import scan_parquet
 
 
 def predicted(source: DaskSource, predictor: Predictor) -> Any:

@@ -76,14 +76,21 @@ class RowEncoder:
     def has_offset(self) -> bool:
         return self.offset_column is not None or any(name.startswith("offset") for name in self.parts)
 
-    def complete(self, chunk: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    def complete(self, chunk: pd.DataFrame, first: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
         """The complete rows as formulaic reads them, and missing values by column.
+
+        Parameters
+        ----------
+        chunk : pandas.DataFrame
+        first : int
+            Number of its first row, for errors.
 
         Raises
         ------
         DataError
             For missing values with ``na_action="raise"``.
         """
+        chunk = chunk.set_axis(pd.RangeIndex(first, first + len(chunk)), axis=0)
         missing = {name: chunk[name].isna().to_numpy() for name in self.columns}
         counts = {name: int(mask.sum()) for name, mask in missing.items() if mask.any()}
         if counts:
@@ -91,13 +98,10 @@ class RowEncoder:
                 told = ", ".join(f"{name} ({count} missing)" for name, count in counts.items())
                 raise DataError(
                     f"Missing values: {told}. Fill or drop them; a specification with na_action='drop' "
-                    "leaves "
-                    "them out."
+                    "leaves them out."
                 )
             chunk = chunk[~np.logical_or.reduce(list(missing.values()))]
-        return self.categorical(
-            frames.plain_columns(chunk.set_axis(pd.RangeIndex(len(chunk)), axis=0))
-        ), counts
+        return self.categorical(frames.plain_columns(chunk)), counts
 
     def categorical(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with categories that came as numbers made categories again."""
@@ -161,8 +165,7 @@ class RowEncoder:
             except TypeError as error:
                 raise DataError(
                     f"The group {atom!r} mixes labels of different types, so that 1 and '1' would be two "
-                    "levels. "
-                    "Convert the column."
+                    "levels. Convert the column."
                 ) from error
             rank = np.empty(len(order), dtype=np.int64)
             rank[order] = np.arange(len(order))

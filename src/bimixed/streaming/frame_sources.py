@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,19 @@ class FramesSource:
     make: Callable[[], Iterable[Any]]
     description: str = "frames"
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
-        return column_names(next(iter(self.make())))
+        frames = self.make()
+        if isinstance(frames, Iterator) and frames is self.make():
+            raise DataError(
+                "The function gives the same iterator each time, which can be gone through once only. Make "
+                "it anew in the function, as in lambda: (pd.read_csv(file) for file in files), or give the "
+                "iterator itself."
+            )
+        first = next(iter(frames), None)
+        if first is None:
+            raise DataError(f"The {self.description} are none at all; there is nothing to model.")
+        return column_names(first)
 
     def pieces(self) -> list["FramesPiece"]:
         """The whole."""

@@ -15,10 +15,11 @@ from bimixed.exceptions import BimixedError, BimixedWarning, warn
 from bimixed.streaming.blocks import blocks
 from bimixed.streaming.frame_sources import DaskSource
 from bimixed.streaming.parquet_files import refuse_own_file, written
+from bimixed.streaming.parquet_source import ParquetSource
 from bimixed.streaming.predictors import Predictor, Said, augmented_of, predictions_of
 from bimixed.streaming.progress import PassProgress
 from bimixed.streaming.protocols import Source
-from bimixed.streaming.sources import ParquetSource, scan_parquet
+from bimixed.streaming.sources import scan_parquet
 
 
 @dataclass

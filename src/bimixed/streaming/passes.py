@@ -15,6 +15,7 @@ from bimixed.streaming.checkpoint import Checkpoint
 from bimixed.streaming.counting import Counts, add_counts, counts_of
 from bimixed.streaming.encoder import RowEncoder
 from bimixed.streaming.frame_sources import DaskSource
+from bimixed.streaming.parquet_source import ParquetSource
 from bimixed.streaming.progress import PassProgress
 from bimixed.streaming.protocols import Source
 from bimixed.streaming.reading import QueryPiece, is_complete, quoted
@@ -40,6 +41,13 @@ class Passes:
     source: Source
     checkpoint: str | os.PathLike[str] | None
     progress: bool | None
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is not None and not isinstance(self.source, ParquetSource):
+            raise DataError(
+                f"checkpoint= keeps the sums of each Parquet file, which shows whether it has changed; data "
+                f"that come as {self.source.description} don't. Leave it out, or give bm.scan_parquet(...)."
+            )
 
     def categories(
         self, categories: Categories, columns: Sequence[str], most: int
@@ -83,21 +91,22 @@ class Passes:
             Naming the file or column that can't be used; the pieces done before are in the checkpoint.
         """
         if isinstance(self.source, DaskSource):
-            return _whole(dask_pass.sums(self.source, encoder, chunk_sums, added))
+            return _whole(dask_pass.sums(self.source, encoder, partition_sums, added))
         own = CellQuery.of(encoder, getattr(self.source, "schema", {}))
         pieces = self.source.pieces()
         if own is not None and self.checkpoint is None and not self.progress:
             pieces = [self.source.whole()]  # type: ignore[attr-defined]
         done = Checkpoint.of(self.checkpoint, encoder)
         found: list[Sums] = []
-        with PassProgress(self.progress, "adding up", sum(p.size for p in pieces), len(pieces)) as told:
+        size = sum(piece.size for piece in pieces)
+        with PassProgress(self.progress, "adding up", size, len(pieces)) as told, done.interrupted(told):
             for piece in pieces:
-                sums = done.read(piece)
+                sums = kept = done.read(piece)
                 if sums is None:
                     sums = own.sums(piece) if own is not None else piece_sums(piece, encoder, told.rows)
                     done.write(piece, sums)
                 found.append(sums)
-                told.done(piece.size, sums[1].rows)
+                told.done(piece.size, sums[1].rows, kept is not None)
                 if len(found) >= AT_ONCE:
                     found = [added(found)]
         return _whole(added(found))
@@ -106,11 +115,13 @@ class Passes:
 def piece_sums(piece: Any, encoder: RowEncoder, tell: Callable[[int], None] | None = None) -> Sums:
     """Sums of one piece, chunk by chunk."""
     found: list[Sums] = []
+    first = 0
     for chunk in piece.frames(encoder.columns):
         try:
-            found.append(chunk_sums(chunk, encoder))
+            found.append(chunk_sums(chunk, encoder, first))
         except DataError as error:
             raise DataError(f"{piece.name}: {error}") from error
+        first += len(chunk)
         if tell is not None:
             tell(len(chunk))
         if len(found) >= AT_ONCE:
@@ -118,13 +129,21 @@ def piece_sums(piece: Any, encoder: RowEncoder, tell: Callable[[int], None] | No
     return added(found)
 
 
-def chunk_sums(chunk: pd.DataFrame, encoder: RowEncoder) -> Sums:
-    """Sums of the complete rows of a frame."""
-    table, missing = encoder.complete(chunk)
+def chunk_sums(chunk: pd.DataFrame, encoder: RowEncoder, first: int = 0) -> Sums:
+    """Sums of the complete rows of a frame, whose rows are numbered from ``first`` on."""
+    table, missing = encoder.complete(chunk, first)
     offset = encoder.offset_of(table) if encoder.has_offset and len(table) else None
     weights = encoder.weights_of(table) if len(table) else None
     counts = counts_of(table, len(chunk), missing, offset, weights)
     return (encoder.moments(table) if len(table) else None), counts
+
+
+def partition_sums(chunk: pd.DataFrame, encoder: RowEncoder, number: int) -> Sums:
+    """Sums of a partition, which errors name."""
+    try:
+        return chunk_sums(chunk, encoder)
+    except DataError as error:
+        raise DataError(f"partition {number}: {error}") from error
 
 
 def added(parts: Sequence[Sums]) -> Sums:

@@ -26,7 +26,7 @@ class PassProgress:
         self.shown, self.what, self.size, self.n_pieces = shown, what, size, n_pieces
         self.began = self.last = time.monotonic()
         self.n_rows = self.bytes = self.pieces = 0
-        self.within = 0
+        self.within = self.kept = 0
         self.has_line = False
 
     def __enter__(self) -> Self:
@@ -42,9 +42,10 @@ class PassProgress:
         self.within += more
         self._maybe()
 
-    def done(self, size: int, rows: int) -> None:
-        """A piece is finished."""
+    def done(self, size: int, rows: int, was_kept: bool = False) -> None:
+        """A piece is finished, in this run or an earlier one."""
         self.pieces += 1
+        self.kept += was_kept
         self.bytes += size
         self.n_rows, self.within = self.n_rows + rows, 0
         self._maybe()
@@ -60,6 +61,7 @@ class PassProgress:
         share = f" ({self.bytes / self.size:.0%} of {self.size / 2**20:,.0f} MB)" if self.size else ""
         seconds = time.monotonic() - self.began
         rows = f"{self.n_rows + self.within:,} rows{share}"
-        text = f"{self.what}: {rows}, piece {self.pieces}/{self.n_pieces}, {seconds:.0f} s"
+        kept = f", {self.kept} from the checkpoint" if self.kept else ""
+        text = f"{self.what}: {rows}, piece {self.pieces}/{self.n_pieces}{kept}, {seconds:.0f} s"
         print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
         self.has_line = True

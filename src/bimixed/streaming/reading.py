@@ -96,6 +96,7 @@ class QueryPiece:
 
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """The rows of these columns, a chunk at a time."""
+        self.source.require_alike(columns)
         chosen = ", ".join(map(quoted, columns))
         _require_pyarrow()
         result = self.source.query(f"SELECT {chosen} FROM {self.clause}", self.name)
@@ -104,6 +105,28 @@ class QueryPiece:
                 yield batch.to_pandas(types_mapper=_integers)
         except (duckdb_module().Error, RuntimeError, OSError) as error:
             raise _as_ours(self.name, error) from error
+
+
+def first_rows(piece: QueryPiece, n: int) -> pd.DataFrame:
+    """Rows with all columns."""
+    return piece.table(f"SELECT * FROM {piece.clause} LIMIT {int(n)}")
+
+
+def first_complete(
+    piece: QueryPiece, columns: Sequence[str], schema: Mapping[str, str], n: int
+) -> pd.DataFrame:
+    """First rows that have all of these columns."""
+    chosen = ", ".join(map(quoted, columns))
+    where = is_complete(columns, schema)
+    return piece.table(f"SELECT {chosen} FROM {piece.clause} WHERE {where} LIMIT {int(n)}")
+
+
+def random_rows(piece: QueryPiece, n: int, random_seed: int) -> pd.DataFrame:
+    """Rows drawn at random, all columns."""
+    seed = int(random_seed) % 2**31
+    return piece.table(
+        f"SELECT * FROM {piece.clause} USING SAMPLE reservoir({int(n)} ROWS) REPEATABLE ({seed})"
+    )
 
 
 def _as_ours(name: str, error: Exception) -> BaseException:
@@ -132,9 +155,7 @@ def unreadable(name: str, error: Exception) -> DataError:
     where = f", column {column.group(1)!r}" if column else ""
     return DataError(
         f"{name}{where} can't be read: {text.rstrip('.')}. Mend or replace it and run again: with "
-        "checkpoint= the parts "
-        "that were "
-        "read before aren't read again."
+        "checkpoint= the parts that were read before aren't read again."
     )
 
 

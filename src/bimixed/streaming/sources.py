@@ -5,10 +5,8 @@ All but Dask and frames are read through DuckDB, which takes the columns that ar
 
 import glob
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,128 +14,34 @@ import numpy as np
 import pandas as pd
 
 from bimixed.arguments import check_count, check_seed
-from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import DataError
 from bimixed.streaming import orders
 from bimixed.streaming.frame_sources import DaskSource, FramesSource
+from bimixed.streaming.parquet_source import ParquetSource, spooled
 from bimixed.streaming.reading import (
     QueryPiece,
-    connection,
     duckdb_module,
-    is_complete,
-    parquet,
-    quoted,
-    sql_text,
+    first_complete,
+    first_rows,
+    random_rows,
     unreadable,
 )
 
-ENOUGH = 100
-"""First rows that no further file is opened for."""
+OTHERS = (".csv", ".tsv", ".txt", ".gz", ".json", ".jsonl", ".feather", ".arrow", ".xlsx", ".db", ".duckdb")
+"""Ends of names of files that aren't Parquet."""
 
 
-@dataclass(frozen=True)
-class ParquetSource:
-    """Parquet files of one table; made by :func:`scan_parquet`."""
-
-    files: tuple[str, ...]
-
-    @property
-    def description(self) -> str:
-        size = sum(os.path.getsize(file) for file in self.files) / 2**20
-        return f"{len(self.files)} Parquet file{'s' if len(self.files) > 1 else ''} ({size:,.0f} MB)"
-
-    @property
-    def columns(self) -> list[str]:
-        return list(self.schema)
-
-    @cached_property
-    def schema(self) -> dict[str, str]:
-        """Type of each column, the same in every file; read once.
-
-        Raises
-        ------
-        DataError
-            Naming the first file that differs, and how.
-        """
-        first = self._schema_of(self.files[0])
-        for file in self.files[1:]:
-            other = self._schema_of(file)
-            if other == first:
-                continue
-            for name in first:
-                if name not in other:
-                    raise DataError(
-                        f"{file} has no column {name!r}, which {self.files[0]} has; it was written with "
-                        "another schema. "
-                        "Leave it out or write it again."
-                    )
-                if first[name] != other[name]:
-                    raise DataError(
-                        f"Column {name!r} is {other[name]} in {file} and {first[name]} in {self.files[0]}; "
-                        "write it "
-                        "again with one type."
-                    )
-        return first
-
-    def _schema_of(self, file: str) -> dict[str, str]:
-        rows = QueryPiece(self, file, "", 0, "").rows(f"DESCRIBE SELECT * FROM {parquet(file)}")
-        return {str(row[0]): str(row[1]) for row in rows}
-
-    def query(self, sql: str, name: str) -> Any:
-        """Run a query on files."""
-        duckdb = duckdb_module()
-        try:
-            return connection().sql(sql)
-        except duckdb.Error as error:
-            raise unreadable(name, error) from error
-
-    def pieces(self) -> list[QueryPiece]:
-        """One for each file."""
-        made = []
-        for file in self.files:
-            about = os.stat(file)
-            identity = f"{os.path.abspath(file)} {about.st_size} {about.st_mtime_ns}"
-            made.append(QueryPiece(self, file, identity, about.st_size, parquet(file)))
-        return made
-
-    def whole(self) -> QueryPiece:
-        """All files as one."""
-        listed = ", ".join(sql_text(file) for file in self.files)
-        size = sum(os.path.getsize(file) for file in self.files)
-        return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}])")
-
-    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Complete rows of the first files that have any."""
-        found: list[pd.DataFrame] = []
-        for piece in self.pieces():
-            found.append(_complete(piece, columns, self.schema, n - sum(map(len, found))))
-            if sum(map(len, found)) >= min(n, ENOUGH):
-                break
-        return pd.concat([own for own in found if len(own)] or found[:1], ignore_index=True)
-
-    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
-        """Categories as pandas wrote them, where pyarrow is installed; else labels are sorted."""
-        return orders.of_parquet(self.files, columns)
-
-    def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
-        """Rows drawn at random, all columns.
-
-        Parameters
-        ----------
-        n : int
-        random_seed : int
-        """
-        return _sample(self, n, random_seed)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DuckDBSource:
     """A relation of DuckDB, or what DuckDB can read: an Arrow dataset, a polars LazyFrame."""
 
     relation: Any
     description: str
-    connection: Any = field(default=None, repr=False)
-    find_orders: Any = field(default=None, repr=False)
+    connection: Any = None
+    find_orders: Any = None
+
+    def __repr__(self) -> str:
+        return f"{self.description}: {', '.join(self.columns)}"
 
     @property
     def columns(self) -> list[str]:
@@ -166,9 +70,14 @@ class DuckDBSource:
         """The whole."""
         return QueryPiece(self, self.description, "", 0, "bimixed_source")
 
-    def head(self, columns: Sequence[str], n: int) -> pd.DataFrame:
-        """Complete rows."""
-        return _complete(self.whole(), columns, self.schema, n)
+    def head(self, columns: Sequence[str] | None = None, n: int = 5) -> pd.DataFrame:
+        """First rows: all columns, or those given of rows that have all of them."""
+        if columns is None:
+            return first_rows(self.whole(), n)
+        return first_complete(self.whole(), columns, self.schema, n)
+
+    def require_alike(self, columns: Iterable[str]) -> None:
+        """Columns of a relation are of one type."""
 
     def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
         """Categories of what DuckDB reads as text: Arrow's dictionaries, polars' Enum."""
@@ -176,21 +85,7 @@ class DuckDBSource:
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns."""
-        return _sample(self, n, random_seed)
-
-
-def _complete(piece: QueryPiece, columns: Sequence[str], schema: Mapping[str, str], n: int) -> pd.DataFrame:
-    """The first complete rows of a piece."""
-    chosen = ", ".join(map(quoted, columns))
-    where = is_complete(columns, schema)
-    return piece.table(f"SELECT {chosen} FROM {piece.clause} WHERE {where} LIMIT {n}")
-
-
-def _sample(source: Any, n: int, random_seed: int) -> pd.DataFrame:
-    whole = source.whole()
-    seed = int(random_seed) % 2**31
-    sql = f"SELECT * FROM {whole.clause} USING SAMPLE reservoir({int(n)} ROWS) REPEATABLE ({seed})"
-    return whole.table(sql)
+        return random_rows(self.whole(), n, random_seed)
 
 
 def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> ParquetSource:
@@ -231,6 +126,12 @@ def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]
             found = sorted(str(path) for path in Path(one).rglob("*.parquet"))
         else:
             found = sorted(glob.glob(one, recursive=True)) or ([one] if os.path.exists(one) else [])
+        other = [path for path in found if Path(path).suffix.lower() in OTHERS]
+        if other:
+            raise DataError(
+                f"{other[0]} isn't a Parquet file. DuckDB reads others: "
+                f"bm.scan_duckdb(duckdb.connect(), \"SELECT * FROM '{one}'\")."
+            )
         if not found:
             raise DataError(
                 f"There is no Parquet file {one!r}; give a file, a folder or a pattern such as "
@@ -300,7 +201,7 @@ def as_source(data: Any) -> Any:
     if kind == "RecordBatchReader" or isinstance(data, Iterator):
         return spooled(data)
     if callable(data):
-        return FramesSource(data)
+        return FramesSource(data, "frames of a function")
     if isinstance(data, list | tuple) and data and all(hasattr(one, "columns") for one in data):
         return FramesSource(lambda: iter(data), f"{len(data)} frames")
     return None
@@ -355,71 +256,9 @@ def sample_rows(source: Any, n: int = 10_000, random_seed: int | None = 0) -> pd
 
 def _registered(data: Any, description: str, find_orders: Any) -> DuckDBSource:
     connection = duckdb_module().connect()
-    connection.register("given", data)
-    return DuckDBSource(connection.table("given"), description, connection, find_orders)
-
-
-class _Spool:
-    """A folder that goes when nothing uses it any more."""
-
-    def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="bimixed-")
-
-
-@dataclass(frozen=True)
-class SpooledSource(ParquetSource):
-    """Frames of an iterator, which comes once only, written to Parquet files."""
-
-    spool: _Spool = field(default_factory=_Spool, repr=False)
-    known: Mapping[str, pd.Index] = field(default_factory=dict, repr=False)
-
-    @property
-    def schema(self) -> dict[str, str]:
-        """Type of each column that holds what every frame has of it."""
-        rows = self.whole().rows(f"DESCRIBE SELECT * FROM {self.whole().clause}")
-        return {str(row[0]): str(row[1]) for row in rows}
-
-    def pieces(self) -> list[QueryPiece]:
-        """The whole: a piece alone might have other types."""
-        return [self.whole()]
-
-    def whole(self) -> QueryPiece:
-        """All frames as one."""
-        listed = ", ".join(sql_text(file) for file in self.files)
-        size = sum(os.path.getsize(file) for file in self.files)
-        clause = f"read_parquet([{listed}], union_by_name = true)"
-        return QueryPiece(self, self.description, "", size, clause)
-
-    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
-        """Categories that all frames have alike."""
-        return {name: order for name, order in self.known.items() if name in columns}
-
-
-def spooled(frames: Iterable[Any]) -> SpooledSource:
-    """Frames of an iterator in temporary Parquet files, since they are needed more than once.
-
-    Raises
-    ------
-    DataError
-        For an iterator without frames, and where the disk is full.
-    """
-    duckdb, spool, files = duckdb_module(), _Spool(), []
-    known: dict[str, pd.Index] | None = None
-    connection = duckdb.connect()
-    for i, frame in enumerate(frames):
-        table = to_pandas(frame, column_names(frame))
-        known = orders.shared(known, orders.of_frame(table))
-        path = str(Path(spool.folder.name) / f"{i:06}.parquet")
-        try:
-            connection.register("frame", table)
-            connection.execute(f"COPY frame TO {sql_text(path)} (FORMAT parquet)")
-        except (duckdb.Error, OSError) as error:
-            raise DataError(
-                f"The frames couldn't be written to {spool.folder.name}: {error}. Set TMPDIR to a folder "
-                "with more room, or give "
-                "a function that makes the iterator anew, which needs no copy."
-            ) from error
-        files.append(path)
-    if not files:
-        raise DataError("The iterator gave no frames.")
-    return SpooledSource(tuple(files), spool, known or {})
+    try:
+        connection.register("given", data)
+        table = connection.table("given")
+    except Exception as error:  # of whatever library the data are
+        raise DataError(f"The {description} can't be read: {error}") from error
+    return DuckDBSource(table, description, connection, find_orders)

@@ -102,6 +102,7 @@ class CellQuery:
             counts,
             sums=sums,
             weights=0.0 if weights is None else float(moments.AA[0, 0]),
+            inverse_weights=0.0 if weights is None else own.inverse_weights,
             offset=0.0 if offset is None else sums[offset],
         )
 
@@ -168,23 +169,29 @@ class CellQuery:
             told = ", ".join(f"{name} ({count} missing)" for name, count in missing.items() if count)
             raise DataError(
                 f"Missing values among {rows} rows: {told}. Fill or drop them; a specification with "
-                "na_action='drop' "
-                "leaves them out."
+                "na_action='drop' leaves them out."
             )
 
     def _refuse_extremes(self, piece: Any, name: str, low: float, high: float) -> None:
         if max(abs(low), abs(high)) >= LARGEST:
+            worst = low if abs(low) > abs(high) else high
             raise DataError(
-                f"{piece.name}: column {name!r} has values from {low:.3g} to {high:.3g}, which can't be "
-                "added up. Correct or "
-                "drop these rows, or change its units."
+                f"{self._file_with(piece, name, worst)}: column {name!r} has values from {low:.3g} to "
+                f"{high:.3g}, which can't be added up. Correct or drop these rows, or change its units."
             )
         if name == self.encoder.weights_column and low <= 0.0:
             raise DataError(
-                f"{piece.name}: weights has values that aren't positive ({low:g}); a row of no weight is "
-                "left out: "
-                f"select those with {name} > 0."
+                f"{self._file_with(piece, name, low)}: weights has values that aren't positive ({low:g}); a "
+                f"row of no weight is left out: select those with {name} > 0."
             )
+
+    def _file_with(self, piece: Any, name: str, value: float) -> str:
+        """The first piece of the source with this value."""
+        for own in piece.source.pieces():
+            where = f"CAST({quoted(name)} AS DOUBLE) = CAST('{value!r}' AS DOUBLE)"
+            if own.rows(f"SELECT count(*) FROM {own.clause} WHERE {where}")[0][0]:
+                return str(own.name)
+        return str(piece.name)
 
     def _sql(self, piece: Any, has_missing: bool) -> str:
         centred = []
@@ -196,7 +203,12 @@ class CellQuery:
         chosen += ["count(*) AS n", *(f"fsum({entry})" for entry in entries)]
         if self.encoder.weights_column is not None:
             w = f"CAST({quoted(self.encoder.weights_column)} AS DOUBLE)"
-            chosen += [f"fsum({w})", *(f"fsum({w} * {entry})" for entry in entries), f"fsum(ln({w}))"]
+            chosen += [
+                f"fsum({w})",
+                *(f"fsum({w} * {entry})" for entry in entries),
+                f"fsum(1 / {w})",
+                f"fsum(ln({w}))",
+            ]
         where = f" WHERE {is_complete(self.encoder.columns, self.schema)}" if has_missing else ""
         keys = ", ".join(map(str, range(1, len(self.keys) + 1)))
         return f"SELECT {', '.join(chosen)} FROM {piece.clause}{where} GROUP BY {keys}"

@@ -1,5 +1,6 @@
 """Arguments of other packages' models."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,6 +52,10 @@ def refuse_foreign_specification(
         )
     if isinstance(data, str) and not isinstance(formula, str):
         raise ArgumentError("The formula comes first, then the data: ModelSpec('y ~ x + (1 | g)', data).")
+    if isinstance(data, str | os.PathLike):
+        raise ArgumentError(_path_translated(os.fspath(data)))
+    if isinstance(data, list | tuple) and not data:
+        raise ArgumentError("data is an empty list; give a table, or a list of frames of one.")
     groups = {name: unknown[name] for name in ("groups", "re_formula", "vc_formula") if name in unknown}
     if groups and isinstance(formula, str):
         raise ArgumentError(_groups_translated(formula, groups))
@@ -62,6 +67,16 @@ def refuse_foreign_specification(
             f"{where} needs a formula and data: {where}('y ~ x"
             + (" + (1 | g)', data)." if where == "ModelSpec" else "', data, groups='g').")
         )
+
+
+def _path_translated(path: str) -> str:
+    """What to do with a path given as data."""
+    if path.lower().endswith((".parquet", ".parq", "/", "*")):
+        return f"data is the path {path!r}: give what reads it, bm.scan_parquet({path!r})."
+    return (
+        f"data is the text {path!r}; give a table, such as pd.read_csv({path!r}), or bm.scan_parquet(...) of "
+        "Parquet files."
+    )
 
 
 def refuse_missing_groups(formula: Any, groups: Any, others: Mapping[str, Any]) -> None:

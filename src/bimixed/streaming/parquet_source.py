@@ -1,0 +1,259 @@
+"""Parquet files of one table, and frames of an iterator that are written to such files first."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bimixed.design.frame import column_names, to_pandas
+from bimixed.exceptions import DataError
+from bimixed.streaming import orders
+from bimixed.streaming.reading import (
+    QueryPiece,
+    connection,
+    duckdb_module,
+    first_complete,
+    first_rows,
+    parquet,
+    quoted,
+    random_rows,
+    sql_text,
+    unreadable,
+)
+
+ENOUGH = 100
+"""First rows that no further file is opened for."""
+NULL = '"NULL"'
+"""DuckDB's type of a column that a file has nothing in."""
+NUMBERS = frozenset(
+    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+    | {"FLOAT", "DOUBLE"}
+)
+"""Types that are widened to one that holds what every file has."""
+
+
+@dataclass(frozen=True, repr=False)
+class ParquetSource:
+    """Parquet files of one table; made by :func:`scan_parquet`.
+
+    Attributes
+    ----------
+    files : tuple of str
+    """
+
+    files: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.description}: {', '.join(self.columns)}"
+
+    @property
+    def description(self) -> str:
+        size = sum(os.path.getsize(file) for file in self.files) / 2**20
+        return f"{len(self.files)} Parquet file{'s' if len(self.files) > 1 else ''} ({size:,.0f} MB)"
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema)
+
+    @cached_property
+    def _schemas(self) -> list[dict[str, str]]:
+        """Types of each file's columns, read once."""
+        return [_described(QueryPiece(self, self.name_of(f), "", 0, parquet(f))) for f in self.files]
+
+    @cached_property
+    def schema(self) -> dict[str, str]:
+        """Type of each column that holds what every file has of it."""
+        if self._is_alike:
+            return self._schemas[0]
+        return _described(self.whole())
+
+    @property
+    def _is_alike(self) -> bool:
+        return all(own == self._schemas[0] for own in self._schemas[1:])
+
+    def require_alike(self, columns: Iterable[str]) -> None:
+        """Refuse columns that files don't share.
+
+        Numbers of several types are one column, and so is one that some files have nothing in.
+
+        Raises
+        ------
+        DataError
+            Naming the column, the first file that differs, and how.
+        """
+        if self._is_alike:
+            return
+        for name in columns:
+            for file, own in zip(self.files, self._schemas, strict=True):
+                if name not in own:
+                    has = next(f for f, other in zip(self.files, self._schemas, strict=True) if name in other)
+                    raise DataError(
+                        f"{self.name_of(file)} has no column {name!r}, which {self.name_of(has)} has; it was "
+                        "written with another schema. Leave it out, or write it again."
+                    )
+            known = self._types(name)
+            together = self.schema[name]
+            if not (known.keys() <= {together} or (known.keys() | {together} <= NUMBERS)):
+                (kind, file), (other, where) = [*known.items(), (together, "all together")][:2]
+                raise DataError(
+                    f"Column {name!r} is {other} in {where} and {kind} in {file}; write it again with one "
+                    "type."
+                )
+
+    def _types(self, name: str) -> dict[str, str]:
+        """Types of a column, each with the first file that has it; files with nothing in it don't count."""
+        found: dict[str, str] = {}
+        by_type: dict[str, list[str]] = {}
+        for file, own in zip(self.files, self._schemas, strict=True):
+            by_type.setdefault(own[name], []).append(file)
+        for kind, files in by_type.items():
+            if kind == NULL:
+                continue
+            used = files if len(by_type) == 1 else [file for file in files if self._has_any(file, name)]
+            if used:
+                found[kind] = self.name_of(used[0])
+        return found
+
+    def _has_any(self, file: str, name: str) -> bool:
+        piece = QueryPiece(self, self.name_of(file), "", 0, parquet(file))
+        return bool(piece.rows(f"SELECT count({quoted(name)}) FROM {piece.clause}")[0][0])
+
+    def name_of(self, file: str) -> str:
+        """What a file is called in errors."""
+        return file
+
+    def query(self, sql: str, name: str) -> Any:
+        """Run a query on files."""
+        duckdb = duckdb_module()
+        try:
+            return connection().sql(sql)
+        except duckdb.Error as error:
+            raise unreadable(name, error) from error
+
+    def pieces(self) -> list[QueryPiece]:
+        """One for each file."""
+        made = []
+        for file, own in zip(self.files, self._schemas, strict=True):
+            about = os.stat(file)
+            identity = f"{os.path.abspath(file)} {about.st_size} {about.st_mtime_ns}"
+            made.append(
+                QueryPiece(self, self.name_of(file), identity, about.st_size, self._clause(file, own))
+            )
+        return made
+
+    def _clause(self, file: str, own: Mapping[str, str]) -> str:
+        """A file's rows, columns in the type that they have together."""
+        cast = [
+            f"CAST({quoted(name)} AS {self.schema[name]}) AS {quoted(name)}"
+            for name, kind in own.items()
+            if kind != self.schema[name] and self.schema[name] != NULL
+        ]
+        if not cast:
+            return parquet(file)
+        return f"(SELECT * REPLACE ({', '.join(cast)}) FROM {parquet(file)})"
+
+    def whole(self) -> QueryPiece:
+        """All files as one."""
+        listed = ", ".join(sql_text(file) for file in self.files)
+        size = sum(os.path.getsize(file) for file in self.files)
+        how = "" if self._is_alike else ", union_by_name = true"
+        return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}]{how})")
+
+    def head(self, columns: Sequence[str] | None = None, n: int = 5) -> pd.DataFrame:
+        """First rows: all columns, or those given of rows that have all of them.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+        n : int
+        """
+        if columns is None:
+            return first_rows(self.whole(), n)
+        self.require_alike(columns)
+        found: list[pd.DataFrame] = []
+        for piece in self.pieces():
+            found.append(first_complete(piece, columns, self.schema, n - sum(map(len, found))))
+            if sum(map(len, found)) >= min(n, ENOUGH):
+                break
+        return pd.concat([own for own in found if len(own)] or found[:1], ignore_index=True)
+
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """Categories as pandas wrote them, where pyarrow is installed; else labels are sorted."""
+        return orders.of_parquet(self.files, columns)
+
+    def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
+        """Rows drawn at random, all columns.
+
+        Parameters
+        ----------
+        n : int
+        random_seed : int
+        """
+        return random_rows(self.whole(), n, random_seed)
+
+
+def _described(piece: QueryPiece) -> dict[str, str]:
+    rows = piece.rows(f"DESCRIBE SELECT * FROM {piece.clause}")
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
+class _Spool:
+    """A folder that goes when nothing uses it any more."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="bimixed-")
+
+
+@dataclass(frozen=True, repr=False)
+class SpooledSource(ParquetSource):
+    """Frames of an iterator, which comes once only, written to Parquet files."""
+
+    spool: _Spool = field(default_factory=_Spool)
+    known: Mapping[str, pd.Index] = field(default_factory=dict)
+
+    @property
+    def description(self) -> str:
+        return f"{len(self.files)} frames of an iterator"
+
+    def name_of(self, file: str) -> str:
+        """Its number."""
+        return f"frame {self.files.index(file)}"
+
+    def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
+        """Categories that all frames have alike."""
+        return {name: order for name, order in self.known.items() if name in columns}
+
+
+def spooled(frames: Iterable[Any]) -> SpooledSource:
+    """Frames of an iterator in temporary Parquet files, since they are needed more than once.
+
+    Raises
+    ------
+    DataError
+        For an iterator without frames, and where the disk is full.
+    """
+    duckdb, spool, files = duckdb_module(), _Spool(), []
+    known: dict[str, pd.Index] | None = None
+    connection = duckdb.connect()
+    for i, frame in enumerate(frames):
+        table = to_pandas(frame, column_names(frame))
+        known = orders.shared(known, orders.of_frame(table))
+        path = str(Path(spool.folder.name) / f"{i:06}.parquet")
+        try:
+            connection.register("frame", table)
+            connection.execute(f"COPY frame TO {sql_text(path)} (FORMAT parquet)")
+        except (duckdb.Error, OSError) as error:
+            raise DataError(
+                f"The frames couldn't be written to {spool.folder.name}: {error}. Set TMPDIR to a folder "
+                "with more room, or give "
+                "a function that makes the iterator anew, which needs no copy."
+            ) from error
+        files.append(path)
+    if not files:
+        raise DataError("The iterator gave no frames.")
+    return SpooledSource(tuple(files), spool, known or {})

@@ -1,0 +1,188 @@
+"""What is given as data: files that differ, things that are no source, covariates far from 0.
+
+The reference is the same model of rows in memory; criteria agree to 1e-10 of themselves.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bimixed as bm
+
+duckdb = pytest.importorskip("duckdb")
+polars = pytest.importorskip("polars")
+FORMULA = "y ~ x + (x | g)"
+CROSSED = "y ~ x + (1 | g) + (1 | k)"
+
+
+def rows(seed, n=400):
+    rng = np.random.default_rng(seed)
+    g, x = rng.integers(0, 20, n), rng.normal(size=n).round(2)
+    y = (x + np.sin(g) + rng.normal(size=n)).round(3)
+    return pd.DataFrame({"g": g, "x": x, "y": y, "k": rng.integers(0, 7, n), "w": rng.uniform(0.5, 2, n)})
+
+
+def written(folder, frames):
+    for i, frame in enumerate(frames):
+        frame.to_parquet(folder / f"{i}.parquet", index=False)
+    return bm.scan_parquet(folder)
+
+
+@pytest.fixture
+def unlike(tmp_path):
+    """Numbers of several types, a column that a file has nothing in, and one in three types."""
+    one, two, three = rows(1), rows(2), rows(3)
+    one = one.assign(x=one["x"].round().astype("int16"), t=None, u="text")
+    two = two.assign(t="a", u=1.5, g=two["g"].astype("int32"))
+    three = three.assign(x=three["x"].astype("float32"), t=["a", "b"] * 200).drop(columns="w")
+    frames = [one, two, three.assign(u=2)]
+    return frames, written(tmp_path, frames)
+
+
+@pytest.mark.parametrize("formula", [FORMULA, CROSSED])
+def test_numbers_of_several_types_are_one_column(unlike, tmp_path, formula):
+    frames, files = unlike
+    expected = bm.ModelSpec(formula, pd.concat(frames, ignore_index=True)).fit().loglik
+    for source in (files, frames, iter(frames)):
+        assert bm.ModelSpec(formula, source).fit().loglik == pytest.approx(expected, rel=1e-10)
+    kept = bm.ModelSpec(formula, files, checkpoint=tmp_path / "sums").fit()
+    assert kept.loglik == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_column_that_a_file_has_nothing_in_is_missing_there(unlike):
+    frames, files = unlike
+    spec = bm.ModelSpec("y ~ t + (1 | g)", files)
+    memory = bm.ModelSpec("y ~ t + (1 | g)", pd.concat(frames, ignore_index=True))
+    assert spec.design.frame.missing == {"t": 400}
+    assert spec.fit().loglik == pytest.approx(memory.fit().loglik, rel=1e-10)
+
+
+def test_predictions_of_such_files(unlike):
+    frames, files = unlike
+    fit = bm.ModelSpec(FORMULA, files).fit()
+    expected = fit.predict(pd.concat(frames, ignore_index=True))["estimate"].to_numpy()
+    np.testing.assert_allclose(fit.predict(files).collect()["estimate"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("y ~ u + (x | g)", r"Column 'u' is DOUBLE in .*1\.parquet and VARCHAR in .*0\.parquet"),
+        ("y ~ w + (x | g)", r"2\.parquet has no column 'w', which .*0\.parquet has"),
+    ],
+)
+def test_columns_that_files_dont_share_are_refused_where_they_are_used(unlike, formula, words):
+    with pytest.raises(bm.DataError, match=words):
+        bm.ModelSpec(formula, unlike[1])
+
+
+def test_frames_of_an_iterator_are_named_by_number(unlike):
+    with pytest.raises(bm.DataError, match="Column 'u' is DOUBLE in frame 1 and VARCHAR in frame 0"):
+        bm.ModelSpec("y ~ u + (x | g)", iter(unlike[0]))
+
+
+def test_labels_in_a_later_frame_are_named():
+    one = rows(1, 2500)
+    with pytest.raises(bm.DataError, match=r"'x' .* is a factor \(labels\) in these rows and was numeric"):
+        bm.ModelSpec(FORMULA, [one, rows(2).assign(x="a")])
+
+
+def test_a_source_shows_itself(unlike):
+    frames, files = unlike
+    assert repr(files) == "3 Parquet files (0 MB): g, x, y, k, w, t, u"
+    assert files.head().shape == (5, 7)
+    relation = bm.scan_duckdb(duckdb.connect(), f"SELECT * FROM '{files.files[0]}'")
+    assert relation.head(n=3).shape == (3, 7)
+    assert repr(relation).endswith(": g, x, y, k, w, t, u")
+    pd.testing.assert_frame_equal(files.head(["g", "k"], 2), frames[0][["g", "k"]].head(2))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("data/*.parquet", r"bm\.scan_parquet\('data/\*\.parquet'\)"),
+        ("rows.csv", r"pd\.read_csv\('rows\.csv'\)"),
+        ([], "an empty list"),
+        (polars.scan_parquet("nowhere/*.parquet"), "polars LazyFrame can't be read"),
+        (lambda: iter([]), "frames of a function are none at all"),
+    ],
+)
+def test_what_is_no_source_is_answered(data, words):
+    with pytest.raises(bm.BimixedError, match=words):
+        bm.ModelSpec(FORMULA, data)
+
+
+def test_a_function_that_gives_a_used_iterator_is_refused():
+    frames = iter([rows(1), rows(2)])
+    with pytest.raises(bm.DataError, match="the same iterator each time"):
+        bm.ModelSpec(FORMULA, lambda: frames)
+
+
+def test_files_of_another_kind_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("y,x\n1,2\n")
+    with pytest.raises(bm.DataError, match=r"a\.csv isn't a Parquet file\. DuckDB reads others"):
+        bm.scan_parquet(tmp_path / "a.csv")
+
+
+def test_from_groups_says_what_to_write():
+    with pytest.raises(bm.DataError, match=r"from_groups takes a table in memory, not 2 frames: .*bars"):
+        bm.ModelSpec.from_groups("y ~ x", [rows(1), rows(2)], groups="g")
+
+
+def test_functions_that_arent_there_are_named():
+    with pytest.raises(bm.FormulaError, match="the fixed part, 'rank"):
+        bm.ModelSpec("y ~ rank(x) + (1 | g)", [rows(1), rows(2)])
+
+
+@pytest.mark.parametrize("method", ["resid", "influence", "vcov_robust", "simulate", "caic"])
+def test_what_needs_rows_is_called_by_its_name(method):
+    fit = bm.ModelSpec(FORMULA, [rows(1), rows(2)]).fit()
+    with pytest.raises(bm.UnavailableError, match=f"^{method} needs rows"):
+        value = getattr(fit, method)
+        value()
+
+
+def test_shares_of_variance_with_weights(tmp_path):
+    frames = [rows(1), rows(2)]
+    expected = bm.ModelSpec(FORMULA, pd.concat(frames, ignore_index=True), weights="w").fit()
+    for source in (written(tmp_path, frames), frames):
+        fit = bm.ModelSpec(FORMULA, source, weights="w").fit()
+        pd.testing.assert_frame_equal(fit.icc(), expected.icc(), rtol=1e-6)
+        pd.testing.assert_frame_equal(fit.r2(), expected.r2(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e6, 1e7, 1e9])
+@pytest.mark.parametrize("formula", ["y ~ far + (1 | g)", "y ~ far + (far | g)"])
+def test_covariates_far_from_0_are_kept_or_dropped_as_of_rows(tmp_path, far, formula):
+    """Beyond 1e7 sds a column can't be told from the constant, by the same tolerance."""
+    frames = [own.assign(far=own["x"] + far) for own in (rows(1), rows(2))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = bm.ModelSpec(formula, pd.concat(frames, ignore_index=True))
+        for source in (written(tmp_path, frames), frames):
+            spec = bm.ModelSpec(formula, source)
+            assert spec.design.kept.tolist() == expected.design.kept.tolist()
+            # at 1e6 sds the rows themselves lose: centred sums are the better ones
+            assert spec.fit().loglik == pytest.approx(expected.fit().loglik, rel=1e-9)
+
+
+def test_products_far_from_0_are_warned_of(tmp_path):
+    frames = [
+        own.assign(far=own["x"] + 1e6, f=np.where(own["k"] > 3, "a", "b")) for own in (rows(1), rows(2))
+    ]
+    with pytest.warns(bm.BimixedWarning, match=r"'far' lies about 1e.06.*I.(far - 1e.06.)"):
+        bm.ModelSpec("y ~ far * f + (1 | g)", written(tmp_path, frames))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bm.ModelSpec("y ~ far + f + (1 | g)", frames)
+        bm.ModelSpec("y ~ I(far - 1000000) * f + (1 | g)", frames)
+
+
+@pytest.mark.parametrize("kind", ["memory", "frames"])
+def test_levels_that_a_factor_doesnt_name_are_refused(kind):
+    """They would count as the reference level."""
+    data = rows(1) if kind == "memory" else [rows(1), rows(2)]
+    with pytest.raises(bm.DataError, match=r"C\(k, levels=\[0, 1, 2\]\) doesn't name the levels \{3, 4"):
+        bm.ModelSpec("y ~ C(k, levels=[0, 1, 2]) + (1 | g)", data)
