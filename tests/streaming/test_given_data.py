@@ -186,3 +186,25 @@ def test_levels_that_a_factor_doesnt_name_are_refused(kind):
     data = rows(1) if kind == "memory" else [rows(1), rows(2)]
     with pytest.raises(bm.DataError, match=r"C\(k, levels=\[0, 1, 2\]\) doesn't name the levels \{3, 4"):
         bm.ModelSpec("y ~ C(k, levels=[0, 1, 2]) + (1 | g)", data)
+
+
+def test_columns_in_the_names_of_folders(tmp_path):
+    """As pandas, Spark and Hive write partitions."""
+    data = pd.concat([rows(1).assign(site="north"), rows(2).assign(site="south 2")], ignore_index=True)
+    data.to_parquet(tmp_path, partition_cols=["site"], index=False)
+    for formula in ("y ~ x + site + (x | g)", "y ~ x + (1 | g:site)"):
+        expected = bm.ModelSpec(formula, data).fit().loglik
+        for kept in (None, tmp_path.with_name("sums")):
+            fit = bm.ModelSpec(formula, bm.scan_parquet(tmp_path), checkpoint=kept).fit()
+            assert fit.loglik == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "name", ["rows[1].parquet", "it's.parquet", "a*.parquet", "what?.parquet", "ü x.parquet"]
+)
+def test_names_of_files_are_no_patterns(tmp_path, name):
+    rows(1).to_parquet(tmp_path / name)
+    rows(2, 100).to_parquet(tmp_path / "a2.parquet")
+    assert bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path)).design.n == 500
+    if "*" not in name:
+        assert bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path / name)).design.n == 400

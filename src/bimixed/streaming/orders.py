@@ -72,6 +72,8 @@ def shared(one: Mapping[str, pd.Index] | None, other: Mapping[str, pd.Index]) ->
 
 
 def _is_ordered(schema: Any, name: str) -> bool:
+    if name not in schema.names:  # of the folder's name
+        return False
     field = schema.field(name)
     if not hasattr(field.type, "dictionary") and not str(field.type).startswith("dictionary"):
         return False

@@ -22,6 +22,7 @@ from bimixed.streaming.reading import (
     parquet,
     quoted,
     random_rows,
+    sql_path,
     sql_text,
     unreadable,
 )
@@ -159,7 +160,7 @@ class ParquetSource:
 
     def whole(self) -> QueryPiece:
         """All files as one."""
-        listed = ", ".join(sql_text(file) for file in self.files)
+        listed = ", ".join(map(sql_path, self.files))
         size = sum(os.path.getsize(file) for file in self.files)
         how = "" if self._is_alike else ", union_by_name = true"
         return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}]{how})")

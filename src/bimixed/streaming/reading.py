@@ -174,5 +174,10 @@ def sql_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def sql_path(path: str) -> str:
+    """A file's name, which DuckDB would take for a pattern where it has *, ? or [."""
+    return sql_text("".join(f"[{c}]" if c in "*?[" else c for c in path))
+
+
 def parquet(path: str) -> str:
-    return f"read_parquet({sql_text(path)})"
+    return f"read_parquet({sql_path(path)})"
