@@ -11,6 +11,8 @@ import numpy as np
 
 LARGEST = 600_000
 """Bytes beyond which a picture is made of pixels: a hundred thousand points are larger as curves."""
+MOST = 20_000
+"""Elements that are more than that many bytes in any case, and take long to write."""
 PIXELS = 144
 """Of an inch, in those."""
 CSS_PIXELS = 96
@@ -73,11 +75,21 @@ def embedded(draw: Callable[[], Any]) -> Embedded:
 
 
 def _source(figure: Any) -> str:
-    kind, content = "svg+xml", _saved(figure, format="svg", metadata={"Date": None})
-    content = content.translate(None, _FORBIDDEN)
-    if len(content) > LARGEST:
+    kind, content = "svg+xml", b""
+    if _n_elements(figure) <= MOST:
+        content = _saved(figure, format="svg", metadata={"Date": None}).translate(None, _FORBIDDEN)
+    if not 0 < len(content) <= LARGEST:
         kind, content = "png", _saved(figure, format="png", dpi=PIXELS)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _n_elements(figure: Any) -> int:
+    """Lines and points that collections and markers would each be an element of."""
+    found = 0
+    for ax in figure.axes:
+        found += sum(max(len(own.get_paths()), len(own.get_offsets())) for own in ax.collections)
+        found += sum(len(own.get_xdata()) for own in ax.lines if own.get_marker() not in ("", " ", "None"))
+    return found
 
 
 def _saved(figure: Any, **how: Any) -> bytes:
