@@ -199,7 +199,9 @@ def test_columns_that_change_their_type_are_refused_in_files(rows, reml, tmp_pat
 
 def test_a_folder_of_predictions_isn_t_written_over(rows, reml, tmp_path):
     frame = dask.from_pandas(rows, npartitions=2)
-    reml.predict(frame, new_levels="population", path=tmp_path / "out")
+    without = int(rows[["x", "f", "g"]].isna().any(axis=1).sum())
+    with pytest.warns(bm.BimixedWarning, match=f"^{without} of 1,500 rows have NaN"):
+        reml.predict(frame, new_levels="population", path=tmp_path / "out")
     with pytest.raises(bm.DataError, match="is there already"):
         reml.predict(frame, new_levels="population", path=tmp_path / "out")
 

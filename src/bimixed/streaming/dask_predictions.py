@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from bimixed.exceptions import DataError
+from bimixed.exceptions import BimixedWarning, DataError, warn
 from bimixed.streaming.blocks import blocks
 from bimixed.streaming.frame_sources import DaskSource, asked_of_dask
 from bimixed.streaming.parquet_source import ParquetSource
 from bimixed.streaming.predictors import Predictor
+from bimixed.streaming.reading import quoted
 from bimixed.streaming.sources import scan_parquet
 
 
@@ -40,8 +41,10 @@ def of_partition(
     return pd.concat(tables).set_axis(part.index, axis=0)[names]
 
 
-def to_folder(frame: Any, path: str | os.PathLike[str]) -> ParquetSource:
+def to_folder(frame: Any, says: str, path: str | os.PathLike[str]) -> ParquetSource:
     """A folder with a Parquet file of each partition, moved to its place when all are there.
+
+    Rows that have nothing in the column ``says`` are counted there and warned of.
 
     Raises
     ------
@@ -63,4 +66,13 @@ def to_folder(frame: Any, path: str | os.PathLike[str]) -> ParquetSource:
         raise DataError(f"{target} can't be written: {error}.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return scan_parquet(target)
+    written = scan_parquet(target)
+    column = quoted(says)
+    sql = f"SELECT count(*), count_if({column} IS NULL OR isnan({column})) FROM {written.whole().clause}"
+    rows, without = written.whole().rows(sql)[0]
+    if without:
+        warn(
+            f"{without:,} of {rows:,} rows have NaN, because a value is missing or a level has no estimate.",
+            BimixedWarning,
+        )
+    return written

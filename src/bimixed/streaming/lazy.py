@@ -214,6 +214,6 @@ def _given(source: Any, predictor: Predictor, what: str, path: str | os.PathLike
         from bimixed.streaming.dask_predictions import predicted, to_folder
 
         frame = predicted(source, predictor)
-        return frame if path is None else to_folder(frame, path)
+        return frame if path is None else to_folder(frame, predictor.says[0], path)
     lazy = LazyPredictions(source, predictor, what)
     return lazy if path is None else lazy.to_parquet(path)
