@@ -36,6 +36,7 @@ LAYERS = [
     "crossproducts",
     "moment_models",
     "moments",
+    "fixed_coordinates",
     "assembly",
     "summed",
     "results",

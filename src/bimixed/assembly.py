@@ -10,40 +10,15 @@ from numpy.typing import NDArray
 from bimixed import dense
 from bimixed.covariance import Array
 from bimixed.crossproducts import ChainFactor, CrossProducts, FixedBasis, TrailingFactor
-from bimixed.design.fixed import first_independent
 from bimixed.exceptions import FitError
 from bimixed.fixed_basis import SMALLEST
+from bimixed.fixed_coordinates import FixedCoordinates
 from bimixed.moments import MomentFactor, Moments, both_sides, by_coefficients
 from bimixed.pairs import Pairs
 from bimixed.schur import trailing_products
 from bimixed.trailing_rows import no_pairs, pair_map
 
 Ints = NDArray[np.intp]
-
-ROUNDING = 5e-8
-"""Of lengths of unit columns that are known by their products: the square root of what products lose."""
-EXACTLY = 1e-13
-"""Squares of what a sum of columns may differ from 1 by, in units of the weights."""
-
-
-def kept_columns(moments: Moments) -> Ints:
-    """Columns of X that earlier ones don't determine."""
-    to_U, _, T, _ = _coordinates(moments, len(moments.names) - 1)
-    return _independent(to_U.T @ moments.AA @ to_U, T)
-
-
-def _independent(gram: Array, T: Array) -> Ints:
-    """Columns of X = UT that earlier ones don't determine, from U'U.
-
-    By the tolerance for the columns as they are, as of rows in memory, and beyond the rounding of sums.
-    """
-    size = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    unit = np.where(size > 0, size, 1.0)
-    root = gram_root(gram / unit[:, None] / unit)
-    raw = (root * unit) @ T
-    lengths = np.linalg.norm(raw, axis=0)
-    kept = first_independent(raw / np.where(lengths > 0, lengths, 1.0))
-    return kept[first_independent(root[:, kept], ROUNDING)]
 
 
 def assemble(
@@ -69,19 +44,16 @@ def assemble(
         If the fixed effects use up every row or fit the response exactly.
     """
     scale = float(np.exp(moments.log_weights / moments.n))
-    p = len(moments.names) - 1
-    to_U, to_y, T, shift = _coordinates(moments, p)
-    AA = moments.AA / scale
-    gram = to_U.T @ AA @ to_U
-    kept = _independent(gram, T) if kept is None else kept
-    size = np.sqrt(np.diag(gram)[kept])  # units: LU with pivots loses digits of columns of unequal sizes
-    to_U = to_U[:, kept] / size
+    fixed = FixedCoordinates.of(moments)
+    kept = fixed.kept if kept is None else kept
+    AA, size = moments.AA / scale, fixed.sizes[kept]  # units: LU with pivots loses digits of unequal sizes
+    to_U, to_y = fixed.to_U[:, kept] / size, fixed.to_y
     if moments.n <= len(kept):
         raise FitError(
             f"{len(kept)} fixed coefficients for {moments.n} rows leave nothing to estimate variances from; "
             "use fewer fixed effects or more data."
         )
-    chol = dense.cholesky(gram[np.ix_(kept, kept)] / size[:, None] / size)
+    chol = dense.cholesky(to_U.T @ AA @ to_U)
     right = to_U.T @ AA @ to_y
     b = dense.solve_with(chol, right)
     total = float(to_y @ AA @ to_y)
@@ -93,8 +65,8 @@ def assemble(
             "The fixed effects fit the response exactly: no residual variance is left to split "
             "between groups and rows. Remove the predictors that determine the response."
         )
-    T = T[np.ix_(kept, kept)]
-    basis = FixedBasis(chol.T @ (T * size[:, None]), dense.solve_upper(T, b / size + shift[kept]), rss, total)
+    T, shift = fixed.of_kept(kept)
+    basis = FixedBasis(chol.T @ (T * size[:, None]), dense.solve_upper(T, b / size + shift), rss, total)
     to_Q = dense.solve_lower(chol, to_U.T).T
     to_R = np.column_stack([to_Q, to_y - to_U @ b])
     own = [_coefficients(f, None if M is None else M[j]) for j, f in enumerate(moments.factors)]
@@ -126,57 +98,6 @@ def _coefficients(factor: MomentFactor, M: Array | None) -> Array | None:
     """What makes the covariates of b̃ from the centred ones, (K, K); None where they are the same."""
     S = factor.uncentred() if M is None else factor.uncentred() @ M
     return None if np.array_equal(S, np.eye(len(S))) else S
-
-
-def _coordinates(moments: Moments, p: int) -> tuple[Array, Array, Array, Array]:
-    """U and the response as combinations of A; T with X = UT; what centring took off, in U's coordinates.
-
-    Where columns add up to the constant, those after them are centred too.
-    """
-    centre = moments.centre
-    spread = np.diag(moments.AA)[1 : p + 1]
-    constant = p > 0 and centre[0] != 0 and spread[0] <= 1e-24 * centre[0] ** 2 * moments.AA[0, 0]
-    to_U, T = np.zeros((p + 2, p)), np.eye(p)
-    to_U[1 : p + 1] = np.eye(p)
-    to_y, shift = np.zeros(p + 2), np.zeros(p)
-    to_y[-1] = 1.0
-    if constant:
-        to_U[:, 0] = 0.0
-        to_U[0, 0] = 1.0
-        T[0] = centre[:p]
-        shift[0] = centre[p]
-        return to_U, to_y, T, shift
-    to_U[0] = centre[:p]
-    ones = _adding_up_to_one(to_U.T @ moments.AA @ to_U, to_U.T @ moments.AA[0], float(moments.AA[0, 0]))
-    if ones is None:
-        to_y[0] = centre[p]
-        return to_U, to_y, T, shift
-    to_U[0, ones.stop :] = 0.0
-    T[ones, ones.stop :] = centre[ones.stop : p]
-    shift[ones] = centre[p]
-    return to_U, to_y, T, shift
-
-
-def _adding_up_to_one(gram: Array, sums: Array, total: float) -> slice | None:
-    """Neighbouring columns of 0 and 1 that add up to the constant, such as all levels of a factor."""
-    is_binary = np.abs(np.diag(gram) - sums) <= EXACTLY * total
-    for first in np.flatnonzero(is_binary):
-        share = np.cumsum(sums[first:]) / total
-        last = first + int(np.searchsorted(share, 1.0 - 1e-9)) + 1
-        own = slice(int(first), int(last))
-        if last > len(sums) or not is_binary[own].all():
-            continue
-        if abs(float(gram[own, own].sum()) - 2.0 * float(sums[own].sum()) + total) <= EXACTLY * total:
-            return own
-    return None
-
-
-def gram_root(gram: Array) -> Array:
-    """A square matrix with this Gram matrix."""
-    size = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    unit = np.where(size > 0, size, 1.0)
-    values, vectors = np.linalg.eigh(gram / unit[:, None] / unit)
-    return np.asarray((np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) * unit)
 
 
 class _Blocks:

@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bimixed.assembly import assemble, gram_root, kept_columns
+from bimixed.assembly import assemble
 from bimixed.covariance import Array
 from bimixed.crossproducts import CrossProducts
 from bimixed.design import Design, RandomFactor, SummedRows, rows_needed
 from bimixed.design.encoding import Encoding
 from bimixed.exceptions import DataError, IdentificationWarning, warn
+from bimixed.fixed_coordinates import FixedCoordinates, gram_root
 from bimixed.formula import Formula
 from bimixed.moments import MomentFactor, Moments
 
 Ints = NDArray[np.intp]
 
+NOTHING = 1e-9
+"""Share of a combination of columns that is rounding."""
 KNOWN = 1e-10
 """Least eigenvalue of a level's products, diagonal 1, at which its own estimates are unique."""
 
@@ -95,7 +98,7 @@ class SummedDesign(Design):
         weights_column: str | None = None,
         has_offset: bool = False,
     ):
-        kept = kept_columns(moments)
+        kept = FixedCoordinates.of(moments).kept
         known = {
             "formula": formula,
             "moments": moments,
@@ -232,6 +235,13 @@ class SummedDesign(Design):
         first = m.plain[0, 1 : p + 1]
         products = m.plain[1 : p + 1, 1 : p + 1] - np.outer(first, first) / m.n
         return np.asarray(gram_root(products / m.n) * np.sqrt(p))
+
+    @cached_property
+    def null_space(self) -> Array:
+        """Combinations of the columns of X that are 0 in every row, (dropped, p)."""
+        null = FixedCoordinates.of(self.moments).null_space(self.kept)
+        size = np.abs(null) * self.column_sizes
+        return np.where(size > NOTHING * size.max(axis=1, keepdims=True), null, 0.0)
 
     def own_estimates(self, key: str, beta: Array) -> Array:
         """Least squares of y − Xβ on the columns of each level of a group, (L, K); NaN where not unique."""

@@ -7,7 +7,7 @@ so that they share evaluated factors and remember the same states (`scale`, `pol
 import builtins
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -296,6 +296,7 @@ def _by_formulaic(
     except Exception as error:
         raise _explain(error, parts, table, context) from error
     encoded = {}
+    _share_categories([getattr(built, key).model_spec for key in parts])
     for key, part in parts.items():
         matrix = getattr(built, key)
         spec = matrix.model_spec
@@ -303,6 +304,21 @@ def _by_formulaic(
         _refuse_single_levels(spec, part)
         encoded[key] = EncodedPart(values, tuple(spec.column_names), spec, part)
     return encoded
+
+
+def _share_categories(specs: Sequence[Any]) -> None:
+    """Let every part know the categories of its factors.
+
+    Formulaic encodes a factor that stands in several parts once, and tells the first of them; another one
+    would take the categories of new data for its own.
+    """
+    known: dict[str, Any] = {}
+    for spec in specs:
+        known = {**spec.encoder_state, **known}
+    for spec in specs:
+        for factor in (factor for term in spec.formula for factor in term.factors):
+            if factor.expr in known:
+                spec.encoder_state.setdefault(factor.expr, known[factor.expr])
 
 
 def _values(matrix: Any, n: int, sparse: bool) -> Array | sp.csr_array:
@@ -359,8 +375,12 @@ def encode_spec(spec: Any, place: str, table: pd.DataFrame, context: Mapping[str
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)
         try:
-            kinds = {str(name): kind for name, (kind, _) in spec.encoder_state.items()}
-            return materialize(spec, table, context, output=output, expected=kinds)
+            states = {name: (kind, dict(state)) for name, (kind, state) in spec.encoder_state.items()}
+            kinds = {str(name): kind for name, (kind, _) in states.items()}
+            # a copy, which new data can't change
+            return materialize(
+                spec.update(encoder_state=states), table, context, output=output, expected=kinds
+            )
         except DataMismatchWarning as error:
             levels = re.search(r"\{.*\}", str(error))
             names = _factors_with_new_levels(spec, table)

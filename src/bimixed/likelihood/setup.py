@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bimixed.assembly import gram_root
 from bimixed.crossproducts import CrossProducts, Preparation, prepare
 from bimixed.design import Design, rows_needed
 from bimixed.fixed_basis import root_weights
+from bimixed.fixed_coordinates import gram_root
 from bimixed.likelihood.coordinates import Coordinates, coordinates, of_values
 from bimixed.likelihood.identification import taken_by_wide, unidentified_coefficients
 from bimixed.likelihood.undetermined import undetermined_parts

@@ -24,6 +24,8 @@ Ints = NDArray[np.intp]
 
 FLAT = 1e-12
 """Eigenvalue of the form, its diagonal at most 1, below which a direction changes nothing."""
+IN_PRODUCTS = 1e-9
+"""Share of squares that is rounding, in products that went through other coordinates."""
 LOOKED_AT = 50
 """Levels looked at for one whose rows show every covariance."""
 FULL = 1e-6
@@ -91,7 +93,7 @@ def _constant_slopes(factor: RandomFactor) -> list[str]:
         f"The random slope {name} does not vary within any level of {factor.key}, so a level shows nothing "
         "of its slope: slope and intercept are told apart only by how the variance between levels changes "
         f"with {name}. Keep it in the fixed part, and leave it out of {' and '.join(factor.sources)}."
-        for name in (factor.names[k] for k in _constant(factor))
+        for name in (factor.names[k] for k in _constant_in_rows(factor))
     ]
 
 
@@ -203,10 +205,10 @@ def reason(factor: RandomFactor, part: Undetermined) -> str:
     if not np.diag(part.entries).any():
         i, j = np.nonzero(np.triu(part.entries))
         names = listed(factor.names[k] for k in np.unique(np.concatenate([i, j])))
-        if _together(factor, i, j):
+        if _together(factor, part, i, j):
             return f"Levels of {key} have too few different rows for the correlations of {names}"
         return f"No level of {key} has rows of two of {names}"
-    constant = [factor.names[k] for k in _constant(factor)]
+    constant = [factor.names[k] for k in _constant(factor, part)]
     if constant and "Intercept" in factor.names:
         variable = _variable(constant)
         one = variable is not None or len(constant) == 1
@@ -215,15 +217,38 @@ def reason(factor: RandomFactor, part: Undetermined) -> str:
     return f"The covariates of {names} determine each other within every level of {key}"
 
 
-def _together(factor: RandomFactor, i: Ints, j: Ints) -> bool:
+def _together(factor: RandomFactor, part: Undetermined, i: Ints, j: Ints) -> bool:
     """Whether a level has rows of both of some pair."""
     present = np.zeros((factor.n_levels, factor.n_coefficients), dtype=bool)
-    for k in range(factor.n_coefficients):
-        present[:, k] = np.bincount(factor.codes, factor.values[:, k] != 0.0, factor.n_levels) > 0
+    if factor.has_rows:
+        for k in range(factor.n_coefficients):
+            present[:, k] = np.bincount(factor.codes, factor.values[:, k] != 0.0, factor.n_levels) > 0
+    else:
+        squares = np.diagonal(_plain_products(part), axis1=1, axis2=2)
+        present = squares > IN_PRODUCTS * squares.max(axis=0)
     return bool((present[:, i] & present[:, j]).any())
 
 
-def _constant(factor: RandomFactor) -> list[int]:
+def _plain_products(part: Undetermined) -> Array:
+    """Z'WZ of each level, covariates as they are, in some unit."""
+    back = np.linalg.pinv(part.M)
+    return np.asarray(back.T @ part.products @ back)
+
+
+def _constant(factor: RandomFactor, part: Undetermined) -> list[int]:
+    """Coefficients other than the intercept whose covariate is constant within every level."""
+    if factor.has_rows:
+        return _constant_in_rows(factor)
+    if "Intercept" not in factor.names:
+        return []
+    products, first = _plain_products(part), factor.names.index("Intercept")
+    squares = np.einsum("lkk->lk", products)
+    within = squares - products[:, first] ** 2 / squares[:, [first]]
+    limit = IN_PRODUCTS * squares.sum(axis=0)
+    return [k for k in range(len(factor.names)) if k != first and np.abs(within[:, k]).sum() <= limit[k]]
+
+
+def _constant_in_rows(factor: RandomFactor) -> list[int]:
     """Coefficients other than the intercept whose covariate is constant within every level."""
     last = np.zeros(factor.n_levels, dtype=np.intp)
     last[factor.codes] = np.arange(len(factor.codes))
@@ -247,7 +272,7 @@ def _remedy(factor: RandomFactor, part: Undetermined) -> str:
         known = any(not part.entries[i, j] for i, j in factor.template.correlated_pairs())
         what = "without the other correlations too" if known else "a variance for each and no correlations"
         return f"write {written}, {what}"
-    constant = _constant(factor)
+    constant = _constant(factor, part)
     variable = _variable([factor.names[k] for k in constant])
     if variable and len(constant) + 1 == factor.n_coefficients and "Intercept" in factor.names:
         return (
