@@ -208,3 +208,90 @@ def test_names_of_files_are_no_patterns(tmp_path, name):
     assert bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path)).design.n == 500
     if "*" not in name:
         assert bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path / name)).design.n == 400
+
+
+def agree(formula, frames, tmp_path, **kwargs):
+    """Files and lists of frames give the model of the joined rows: criterion, names, levels."""
+    expected = bm.ModelSpec(formula, pd.concat(frames, ignore_index=True), **kwargs).fit()
+    for source in (written(tmp_path, frames), frames):
+        fit = bm.ModelSpec(formula, source, **kwargs).fit()
+        assert fit.loglik == pytest.approx(expected.loglik, rel=1e-10)
+        assert fit.fixef.index.tolist() == expected.fixef.index.tolist()
+        for key, table in expected.ranef.items():
+            assert fit.ranef[key].index.tolist() == table.index.tolist()
+
+
+@pytest.mark.parametrize("formula", [FORMULA, CROSSED])
+def test_whole_numbers_keep_all_digits_beside_single_precision(tmp_path, formula):
+    """DuckDB's common type of integers and single precision has 24 bits."""
+    one, two = rows(1), rows(2)
+    large = [one.assign(y=(1e3 * one["y"]).round().astype("int64") + 50_000_001)]
+    large.append(two.assign(y=(two["y"] * 1e3 + 5e7).astype("float32")))
+    agree(formula, large, tmp_path)
+    agree(formula, [one.assign(g=one["g"] + 2**24), two.assign(g=two["g"].astype("float32"))], tmp_path)
+
+
+@pytest.mark.parametrize("values", [["1", "2", "d"], ["01", "1", "2"], ["007", "8", "9"]])
+def test_names_of_folders_that_read_as_several_types_are_text(tmp_path, values):
+    frames = [rows(1).assign(s=value, y=rows(1)["y"] + i) for i, value in enumerate(values)]
+    for value, frame in zip(values, frames, strict=True):
+        (tmp_path / f"s={value}").mkdir()
+        frame.drop(columns="s").to_parquet(tmp_path / f"s={value}" / "a.parquet")
+    expected = bm.ModelSpec("y ~ s + (1 | g)", pd.concat(frames, ignore_index=True)).fit()
+    fit = bm.ModelSpec("y ~ s + (1 | g)", bm.scan_parquet(tmp_path)).fit()
+    assert fit.loglik == pytest.approx(expected.loglik, rel=1e-10)
+    assert fit.fixef.index.tolist() == expected.fixef.index.tolist()
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | c)", "y ~ x + c + (1 | g)", "y ~ C(c) + (x | g)"])
+@pytest.mark.parametrize("kind", ["numbers", "whole", "text", "text later", "the same"])
+def test_categories_of_each_piece_are_labels_unless_all_are_alike(tmp_path, formula, kind):
+    """As pandas.concat has it; a category that the first piece didn't list is a level of its own."""
+    one, two = rows(1, 2500), rows(2)
+    first, second = one["k"] % 2, two["k"] % 4
+    if kind == "numbers":
+        first, second = first.astype(float), second.astype(float)
+    if kind.startswith("text") or kind == "the same":
+        first, second = (own.map({0: "u", 1: "v", 2: "w", 3: "a"}) for own in (first, second))
+    if kind == "the same":
+        dtype = pd.CategoricalDtype(["v", "u", "w", "a"])
+    else:
+        dtype = pd.CategoricalDtype(sorted(first.unique(), reverse=True))
+    other = second.astype(dtype if kind == "the same" else "str" if kind == "text later" else "category")
+    agree(formula, [one.assign(c=first.astype(dtype)), two.assign(c=other)], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ C(d) + (1 | g)", "y ~ C(k):C(d) + (1 | g)", "y ~ x + (1 | d) + (1 | g)"]
+)
+def test_days_are_labels_as_pandas_reads_them(tmp_path, formula):
+    frames = [
+        own.assign(d=(pd.Timestamp("2020-01-01") + pd.to_timedelta(own["k"] % 3, "D")).dt.date)
+        for own in (rows(1), rows(2))
+    ]
+    agree(formula, frames, tmp_path)
+
+
+def test_products_that_cant_be_squared_are_refused_wherever_they_are(tmp_path):
+    data = rows(1, 3000).assign(z=1.0)
+    data.loc[2500, ["x", "z"]] = 1e60
+    for source in (data, written(tmp_path, [data]), [data]):
+        with pytest.raises(bm.DataError, match=r"x:z.* is 1e\+120 .*Change its units"):
+            bm.ModelSpec("y ~ x:z + (1 | g)", source)
+
+
+def test_a_constant_response_is_refused_whatever_is_taken_off(tmp_path):
+    data = rows(1).assign(y=3.0)
+    for source in (data, written(tmp_path, [data]), [data]):
+        with pytest.raises(bm.DataError, match="'y' is constant"):
+            bm.ModelSpec(FORMULA, source, offset="w")
+    far = rows(1).assign(y=rows(1)["y"] + 1e12)
+    assert bm.ModelSpec(FORMULA, [far]).fit().nobs == 400
+
+
+def test_whole_labels_are_whole_beside_missing_ones(tmp_path):
+    frames = [own.assign(i=own["k"].where(own["x"] > -1).astype("Int16")) for own in (rows(1), rows(2))]
+    for source in (written(tmp_path, frames), frames):
+        fit = bm.ModelSpec("y ~ C(i) + (1 | g:i)", source).fit()
+        assert fit.fixef.index[1] == "C(i)[T.1]"
+        assert fit.ranef["g:i"].index[0] == "0:0"

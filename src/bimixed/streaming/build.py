@@ -167,7 +167,8 @@ def _encoder(
         na_action=na_action,
         centre=np.zeros(len(parts["fixed"].names) + 1),
         centres=tuple(np.zeros(len(f.outline.names)) for f in factors),
-        categories={name: order for name, order in orders.items() if order.dtype.kind in "iufb"},
+        categories={n: table[n].cat.categories for n, order in orders.items() if order.dtype.kind in "iufb"},
+        ordered=frozenset(orders),
     )
 
 
@@ -375,7 +376,7 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
     for place, factor in enumerate(design.factors):
         check_summed_levels(factor, moments, place)
     mean, sd = design.response_scale
-    if sd <= 1e-12 * max(abs(mean), 1e-300):
+    if sd <= 1e-15 * abs(mean) or told.ranges.get(outline.formula.response) == 0.0:
         raise DataError(
             f"The response {outline.formula.response!r} is constant ({mean:g}); there is nothing to model."
         )

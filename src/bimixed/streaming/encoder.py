@@ -16,6 +16,7 @@ from bimixed.design.rows import Ints
 from bimixed.design.weights import positive_weights
 from bimixed.exceptions import DataError
 from bimixed.moments import Moments, moments_of_rows
+from bimixed.streaming.orders import plain_labels, without_categories
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class RowEncoder:
         Of numeric columns, of the first rows.
     categories : mapping
         Of columns of numbers that are categories.
+    ordered : frozenset of str
+        Columns whose categories have an order; others are labels.
     """
 
     parts: Mapping[str, EncodedPart]
@@ -71,6 +74,7 @@ class RowEncoder:
     centres: tuple[Array, ...]
     means: Mapping[str, float] = field(default_factory=dict)
     categories: Mapping[str, pd.Index] = field(default_factory=dict)
+    ordered: frozenset[str] = frozenset()
 
     @property
     def has_offset(self) -> bool:
@@ -101,13 +105,13 @@ class RowEncoder:
                     "leaves them out."
                 )
             chunk = chunk[~np.logical_or.reduce(list(missing.values()))]
-        return self.categorical(frames.plain_columns(chunk)), counts
+        return self.categorical(frames.plain_columns(without_categories(chunk, self.ordered))), counts
 
     def categorical(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with categories that came as numbers made categories again."""
         if not self.categories:
             return table
-        own = {name: pd.Categorical(table[name], categories=c) for name, c in self.categories.items()}
+        own = {name: _as_categories(table[name], known) for name, known in self.categories.items()}
         return table.assign(**own)
 
     def columns_of(self, table: pd.DataFrame) -> Array:
@@ -196,8 +200,7 @@ class RowEncoder:
         return numbers
 
 
-def plain_labels(column: pd.Series) -> pd.Series:
-    """Labels without their categories."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        return column
-    return column.astype(column.cat.categories.dtype)
+def _as_categories(column: pd.Series, known: pd.Index) -> pd.Categorical:
+    """Numbers as categories: those known, in their order, then others, which only groups can have."""
+    others = column[~column.isin(known)].unique()
+    return pd.Categorical(column, categories=known.append(pd.Index(np.sort(others), dtype=known.dtype)))

@@ -11,6 +11,7 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import BimixedError, DataError
+from bimixed.streaming.orders import of_frame, shared, without_categories
 
 Drawn = tuple[pd.DataFrame, Array]
 """Rows, and a uniform number of each: those with the smallest numbers are a sample."""
@@ -65,7 +66,9 @@ class FramesSource:
             found.append(to_pandas(frame, columns))
             if sum(map(len, found)) >= n:
                 break
-        return pd.concat(found, ignore_index=True).head(n)
+        known = self.orders(columns)
+        rows = pd.concat(found, ignore_index=True).head(n)
+        return without_categories(rows, known)
 
     def sample(self, n: int, random_seed: int = 0) -> pd.DataFrame:
         """Rows drawn at random, all columns, in their order; the same however they are cut into frames."""
@@ -77,8 +80,14 @@ class FramesSource:
         return kept[0][0].reset_index(drop=True)
 
     def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
-        """None that the first rows don't show."""
-        return {}
+        """Categories that all frames have alike, as ``pandas.concat`` keeps them."""
+        found: dict[str, pd.Index] | None = None
+        for frame in self.make():
+            here = column_names(frame)
+            found = shared(found, of_frame(to_pandas(frame, [name for name in columns if name in here])))
+            if not found:
+                return {}
+        return found or {}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Categories in their own order, where a source knows one that its reader doesn't tell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,9 +9,9 @@ from bimixed.streaming.reading import unreadable
 
 
 def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Index]:
-    """Of columns that the first file has as categories, by pandas or as polars' Enum; needs pyarrow.
+    """Of columns that all files have as the same categories, by pandas or as polars' Enum; needs pyarrow.
 
-    Files with categories of their own add theirs at the end. Polars' Categorical has no order to keep.
+    Polars' Categorical has no order to keep.
 
     Raises
     ------
@@ -23,29 +23,30 @@ def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Ind
         from pyarrow import parquet
     except ImportError:
         return {}
-    found: dict[str, pd.Index] = {}
+    found: dict[str, pd.Index] | None = None
     for file in files:
         try:
             with parquet.ParquetFile(file) as own:
+                if own.metadata.num_rows == 0:
+                    continue
                 names = [name for name in columns if _is_ordered(own.schema_arrow, name)]
-                if not names and file == files[0]:
-                    return {}
-                batch = next(own.iter_batches(batch_size=1, columns=names), None) if names else None
+                batch = next(own.iter_batches(batch_size=1, columns=names)) if names else None
         except (pyarrow.ArrowException, OSError) as error:
             raise unreadable(file, error) from error
-        if batch is not None:
-            _add(found, {name: batch.column(name) for name in names})
-    return found
+        here = {} if batch is None else {name: _dictionary(batch.column(name)) for name in names}
+        found = shared(found, here)
+        if not found:
+            return {}
+    return found or {}
 
 
 def of_arrow(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
     """Of the dictionary columns of an Arrow dataset."""
     names = [name for name in columns if _is_ordered(data.schema, name)]
-    found: dict[str, pd.Index] = {}
     table = data.head(1, columns=names) if names else None
-    if table is not None and len(table):
-        _add(found, {name: table.column(name).chunk(0) for name in names})
-    return found
+    if table is None or len(table) == 0:
+        return {}
+    return {name: _dictionary(table.column(name).chunk(0)) for name in names}
 
 
 def of_polars(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
@@ -71,6 +72,21 @@ def shared(one: Mapping[str, pd.Index] | None, other: Mapping[str, pd.Index]) ->
     return {name: order for name, order in one.items() if name in other and order.equals(other[name])}
 
 
+def without_categories(table: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
+    """Labels in place of the categories of columns that have no order known."""
+    plain = [
+        name for name in table if name not in known and isinstance(table[name].dtype, pd.CategoricalDtype)
+    ]
+    return table.assign(**{str(name): plain_labels(table[name]) for name in plain}) if plain else table
+
+
+def plain_labels(column: pd.Series) -> pd.Series:
+    """Labels without their categories."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    return column.astype(column.cat.categories.dtype)
+
+
 def _is_ordered(schema: Any, name: str) -> bool:
     if name not in schema.names:  # of the folder's name
         return False
@@ -80,8 +96,5 @@ def _is_ordered(schema: Any, name: str) -> bool:
     return not any(key.startswith(b"_PL_CATEGORICAL") for key in field.metadata or {})
 
 
-def _add(found: dict[str, pd.Index], columns: Mapping[str, Any]) -> None:
-    for name, column in columns.items():
-        own = pd.Index(column.dictionary.to_pandas())
-        known = found.get(name)
-        found[name] = own if known is None else known.append(own[~own.isin(known)])
+def _dictionary(column: Any) -> pd.Index:
+    return pd.Index(column.dictionary.to_pandas())

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bimixed.exceptions import DataError, UnavailableError
-from bimixed.streaming.encoder import plain_labels
+from bimixed.streaming.orders import plain_labels
 from bimixed.streaming.reading import QueryPiece
 
 

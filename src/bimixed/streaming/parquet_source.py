@@ -31,11 +31,15 @@ ENOUGH = 100
 """First rows that no further file is opened for."""
 NULL = '"NULL"'
 """DuckDB's type of a column that a file has nothing in."""
-NUMBERS = frozenset(
+WHOLE = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-    | {"FLOAT", "DOUBLE"}
 )
-"""Types that are widened to one that holds what every file has."""
+FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
+"""Beginnings of types of numbers that aren't whole."""
+
+
+def _is_number(kind: str) -> bool:
+    return kind in WHOLE or kind.startswith(FRACTIONS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,14 +68,36 @@ class ParquetSource:
     @cached_property
     def _schemas(self) -> list[dict[str, str]]:
         """Types of each file's columns, read once."""
-        return [_described(QueryPiece(self, self.name_of(f), "", 0, parquet(f))) for f in self.files]
+        return [self._described(file) for file in self.files]
+
+    @cached_property
+    def _texts(self) -> str:
+        """What reads columns of folders' names (``year=2024``) as text where some aren't numbers."""
+        kinds: dict[str, set[str]] = {}
+        for file in self.files:
+            for name, kind in self._described(file, "").items():
+                if f"{os.sep}{name}=" in file:
+                    kinds.setdefault(name, set()).add(kind)
+        texts = [
+            f"{quoted(name)}: VARCHAR"
+            for name, own in kinds.items()
+            if not all(map(_is_number, own)) and len(own) > 1
+        ]
+        return f", hive_types = {{{', '.join(texts)}}}" if texts else ""
+
+    def _described(self, file: str, how: str | None = None) -> dict[str, str]:
+        clause = parquet(file, self._texts if how is None else how)
+        piece = QueryPiece(self, self.name_of(file), "", 0, clause)
+        return {str(row[0]): str(row[1]) for row in piece.rows(f"DESCRIBE SELECT * FROM {clause}")}
 
     @cached_property
     def schema(self) -> dict[str, str]:
         """Type of each column that holds what every file has of it."""
-        if self._is_alike:
-            return self._schemas[0]
-        return _described(self.whole())
+        kinds: dict[str, dict[str, None]] = {}
+        for own in self._schemas:
+            for name, kind in own.items():
+                kinds.setdefault(name, {})[kind] = None
+        return {name: _together([kind for kind in own if kind != NULL]) for name, own in kinds.items()}
 
     @property
     def _is_alike(self) -> bool:
@@ -98,9 +124,8 @@ class ParquetSource:
                         "written with another schema. Leave it out, or write it again."
                     )
             known = self._types(name)
-            together = self.schema[name]
-            if not (known.keys() <= {together} or (known.keys() | {together} <= NUMBERS)):
-                (kind, file), (other, where) = [*known.items(), (together, "all together")][:2]
+            if not all(map(_is_number, known)) and len(known) > 1:
+                (kind, file), (other, where) = list(known.items())[:2]
                 raise DataError(
                     f"Column {name!r} is {other} in {where} and {kind} in {file}; write it again with one "
                     "type."
@@ -121,7 +146,7 @@ class ParquetSource:
         return found
 
     def _has_any(self, file: str, name: str) -> bool:
-        piece = QueryPiece(self, self.name_of(file), "", 0, parquet(file))
+        piece = QueryPiece(self, self.name_of(file), "", 0, parquet(file, self._texts))
         return bool(piece.rows(f"SELECT count({quoted(name)}) FROM {piece.clause}")[0][0])
 
     def name_of(self, file: str) -> str:
@@ -152,18 +177,21 @@ class ParquetSource:
         cast = [
             f"CAST({quoted(name)} AS {self.schema[name]}) AS {quoted(name)}"
             for name, kind in own.items()
-            if kind != self.schema[name] and self.schema[name] != NULL
+            if kind != self.schema[name]
         ]
-        if not cast:
-            return parquet(file)
-        return f"(SELECT * REPLACE ({', '.join(cast)}) FROM {parquet(file)})"
+        plain = parquet(file, self._texts)
+        return f"(SELECT * REPLACE ({', '.join(cast)}) FROM {plain})" if cast else plain
 
     def whole(self) -> QueryPiece:
         """All files as one."""
-        listed = ", ".join(map(sql_path, self.files))
         size = sum(os.path.getsize(file) for file in self.files)
-        how = "" if self._is_alike else ", union_by_name = true"
-        return QueryPiece(self, self.description, "", size, f"read_parquet([{listed}]{how})")
+        if self._is_alike:
+            clause = f"read_parquet([{', '.join(map(sql_path, self.files))}]{self._texts})"
+        else:
+            own = zip(self.files, self._schemas, strict=True)
+            selects = [f"SELECT * FROM {self._clause(file, schema)}" for file, schema in own]
+            clause = f"({' UNION ALL BY NAME '.join(selects)})"
+        return QueryPiece(self, self.description, "", size, clause)
 
     def head(self, columns: Sequence[str] | None = None, n: int = 5) -> pd.DataFrame:
         """First rows: all columns, or those given of rows that have all of them.
@@ -198,9 +226,17 @@ class ParquetSource:
         return random_rows(self.whole(), n, random_seed)
 
 
-def _described(piece: QueryPiece) -> dict[str, str]:
-    rows = piece.rows(f"DESCRIBE SELECT * FROM {piece.clause}")
-    return {str(row[0]): str(row[1]) for row in rows}
+def _together(kinds: Sequence[str]) -> str:
+    """The type that holds numbers of several; of others the first, which may not do."""
+    if len(kinds) == 0:
+        return "INTEGER"
+    if len(kinds) == 1 or not all(map(_is_number, kinds)):
+        return kinds[0]
+    if any(kind not in WHOLE for kind in kinds) or (
+        "UBIGINT" in kinds and not all(k[0] == "U" for k in kinds)
+    ):
+        return "DOUBLE"
+    return "UBIGINT" if "UBIGINT" in kinds else "BIGINT"
 
 
 class _Spool:

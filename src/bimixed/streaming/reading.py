@@ -10,6 +10,17 @@ import pandas as pd
 
 from bimixed.exceptions import DataError, UnavailableError
 
+INTEGERS: dict[str, Any] = {
+    "int8": pd.Int8Dtype(),
+    "int16": pd.Int16Dtype(),
+    "int32": pd.Int32Dtype(),
+    "int64": pd.Int64Dtype(),
+    "uint8": pd.UInt8Dtype(),
+    "uint16": pd.UInt16Dtype(),
+    "uint32": pd.UInt32Dtype(),
+    "uint64": pd.UInt64Dtype(),
+}
+"""Arrow's integers as pandas' that can be missing."""
 ROWS = 1_000_000
 """Rows of a chunk."""
 
@@ -80,7 +91,9 @@ class QueryPiece:
         DataError
             Naming the piece, where it can't be read.
         """
-        return self._read(sql, "df")
+        table = self._read(sql, "df")
+        days = [name for name, kind in self.source.schema.items() if kind == "DATE" and name in table]
+        return table.assign(**{name: table[name].dt.date for name in days})
 
     def arrow_schema(self, columns: Sequence[str]) -> Any:
         """Arrow's types of these columns."""
@@ -135,8 +148,8 @@ def _as_ours(name: str, error: Exception) -> BaseException:
 
 
 def _integers(kind: Any) -> Any:
-    """Integers of 64 bits as such where some are missing: as floats, labels beyond 2^53 would be one."""
-    return {"int64": pd.Int64Dtype(), "uint64": pd.UInt64Dtype()}.get(str(kind))
+    """Integers as such where some are missing: as floats, labels beyond 2^53 would be one, and 1 be 1.0."""
+    return INTEGERS.get(str(kind))
 
 
 def _require_pyarrow() -> None:
@@ -179,5 +192,5 @@ def sql_path(path: str) -> str:
     return sql_text("".join(f"[{c}]" if c in "*?[" else c for c in path))
 
 
-def parquet(path: str) -> str:
-    return f"read_parquet({sql_path(path)})"
+def parquet(path: str, how: str = "") -> str:
+    return f"read_parquet({sql_path(path)}{how})"

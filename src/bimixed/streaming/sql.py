@@ -152,6 +152,9 @@ class CellQuery:
         values = {name: own[2 * i : 2 * i + 2] for i, name in enumerate(self._numeric)} if complete else {}
         for name, (low, high) in values.items():
             self._refuse_extremes(piece, name, low, high)
+        for product in self.products:
+            if np.prod([max(map(abs, values[name])) for name in product if name in values]) >= LARGEST:
+                self._refuse_large(piece, product)
         return Counts(
             rows=rows,
             complete=int(complete),
@@ -185,6 +188,18 @@ class CellQuery:
                 f"row of no weight is left out: select those with {name} > 0."
             )
 
+    def _refuse_large(self, piece: Any, product: Product) -> None:
+        """Refuse a product of columns whose squares can't be computed."""
+        text = " * ".join(f"CAST({quoted(name)} AS DOUBLE)" for name in product)
+        where = is_complete(self.encoder.columns, self.schema)
+        largest = piece.rows(f"SELECT max(abs({text})) FROM {piece.clause} WHERE {where}")[0][0]
+        if largest >= LARGEST:
+            raise DataError(
+                f"{piece.name}: {':'.join(product)} is {largest:.3g} in a row: products of such numbers "
+                "can't be "
+                "computed. Change its units."
+            )
+
     def _file_with(self, piece: Any, name: str, value: float) -> str:
         """The first piece of the source with this value."""
         for own in piece.source.pieces():
@@ -214,4 +229,6 @@ class CellQuery:
         return f"SELECT {', '.join(chosen)} FROM {piece.clause}{where} GROUP BY {keys}"
 
     def _renamed(self, cells: pd.DataFrame) -> pd.DataFrame:
-        return cells.set_axis([*self.keys, *range(len(cells.columns) - len(self.keys))], axis=1)
+        named = cells.set_axis([*self.keys, *range(len(cells.columns) - len(self.keys))], axis=1)
+        days = [name for name in self.keys if self.schema[name] == "DATE"]
+        return named.assign(**{name: named[name].dt.date for name in days}) if days else named
