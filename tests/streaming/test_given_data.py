@@ -295,3 +295,52 @@ def test_whole_labels_are_whole_beside_missing_ones(tmp_path):
         fit = bm.ModelSpec("y ~ C(i) + (1 | g:i)", source).fit()
         assert fit.fixef.index[1] == "C(i)[T.1]"
         assert fit.ranef["g:i"].index[0] == "0:0"
+
+
+def test_batches_of_pyarrow_are_frames(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    dataset = pytest.importorskip("pyarrow.dataset")
+    table = pyarrow.Table.from_pandas(rows(1))
+    written(tmp_path, [rows(1)])
+    expected = bm.ModelSpec(FORMULA, rows(1)).fit().loglik
+    batches = [table.to_reader(), iter(table.to_batches(50)), dataset.dataset(tmp_path).to_batches()]
+    for source in batches:
+        assert bm.ModelSpec(FORMULA, source).fit().loglik == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ("s3://bucket/*.parquet", r"remote address.*read_parquet\('s3://bucket/\*\.parquet'\)"),
+        (None, "takes paths, not a NoneType"),
+        ([5], "takes paths, not a int"),
+        ("nowhere.parquet", "There is no Parquet file 'nowhere.parquet'"),
+    ],
+)
+def test_what_is_no_path_is_answered(paths, words):
+    with pytest.raises(bm.DataError, match=words):
+        bm.scan_parquet(paths)
+
+
+def test_paths_as_data_are_answered(tmp_path):
+    written(tmp_path, [rows(1)])
+    for data in (tmp_path, str(tmp_path), [tmp_path / "0.parquet"]):
+        with pytest.raises(bm.ArgumentError, match=r"bm\.scan_parquet"):
+            bm.ModelSpec(FORMULA, data)
+    url = f"file://{tmp_path / '0.parquet'}"
+    assert bm.scan_parquet(url).head(n=2).shape == (2, 5)
+    with pytest.raises(bm.DataError, match="written as Parquet"):
+        bm.ModelSpec(FORMULA, rows(1)).fit().predict(bm.scan_parquet(tmp_path), path=tmp_path / "a.csv")
+
+
+def test_the_garbled_one_of_many_files_is_named(tmp_path):
+    written(tmp_path, [rows(i) for i in range(4)])
+    path = tmp_path / "2.parquet"
+    content = bytearray(path.read_bytes())
+    content[100:4000] = bytes(own ^ 255 for own in content[100:4000])
+    path.write_bytes(bytes(content))
+    with pytest.raises(bm.DataError, match=r"2\.parquet.* can't be read.*checkpoint="):
+        bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path))
+    with pytest.raises(bm.DataError, match="can't be read") as error:
+        bm.ModelSpec(FORMULA, duckdb.sql(f"SELECT * FROM '{tmp_path}/*.parquet'"))
+    assert "checkpoint" not in str(error.value)

@@ -66,7 +66,9 @@ def require_row_wise(part: EncodedPart, table: pd.DataFrame, context: Mapping[st
     some = table.iloc[rows].reset_index(drop=True)
     try:
         again = matrices.encode_part(part, some, context)
-        same = np.allclose(dense.filled(again), dense.filled(part.values[rows]), rtol=1e-9, atol=1e-12)
+        same = np.allclose(
+            dense.filled(again), dense.filled(part.values[rows]), rtol=1e-9, atol=1e-12, equal_nan=True
+        )
     except DataError:
         same = False
     if not same:

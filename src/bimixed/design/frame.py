@@ -149,6 +149,10 @@ def with_columns(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFram
 
 
 def _narwhals(data: Any) -> nw.DataFrame[Any]:
+    if type(data).__name__ == "RecordBatch" and hasattr(data, "schema"):  # of pyarrow's readers
+        import pyarrow
+
+        data = pyarrow.Table.from_batches([data])
     try:
         return nw.from_native(data, eager_only=True)
     except TypeError as error:

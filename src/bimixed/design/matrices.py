@@ -168,13 +168,13 @@ def columns_of_factor(factor: Any, columns: list[str]) -> list[str]:
 
 def categorical_columns(
     part: Part, table: pd.DataFrame, context: Mapping[str, Any], columns: list[str]
-) -> list[tuple[str, ...]]:
-    """Columns that each factor with categories is made from, judged on some rows."""
+) -> list[tuple[tuple[str, ...], str]]:
+    """Columns that each factor with categories is made from, and its text, judged on some rows."""
     found = []
     for factor in dict.fromkeys(factor for term in part.parsed for factor in term.factors):
         own = tuple(columns_of_factor(factor, columns))
         if factor.eval_method is Factor.EvalMethod.LOOKUP and own:
-            categorical = table[own[0]].dtype.kind not in "iuf"
+            categorical = table[own[0]].dtype.kind not in "iufmM"
         elif own:
             try:
                 spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
@@ -186,7 +186,7 @@ def categorical_columns(
         else:
             categorical = False
         if categorical:
-            found.append(own)
+            found.append((own, str(factor.expr)))
     return found
 
 

@@ -1,24 +1,32 @@
 """Categories of factors, collected before the model's columns are known."""
 
-from collections.abc import Mapping, Sequence
+import ast
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bimixed.design import matrices
+from bimixed.design.grouping import group_column
+from bimixed.formula.scanner import without_backticks
+from bimixed.streaming.orders import plain_labels
 
 
 @dataclass(frozen=True)
 class Categories:
-    """Sets of columns whose values make the levels of a factor.
+    """Sets of columns whose values make the levels of factors.
 
     Attributes
     ----------
-    sets : tuple of tuple of str
+    labels : mapping
+        Set of columns → expressions of the labels of the factors that are made from it; empty where one of
+        them has the values themselves for labels.
+    context : mapping
     """
 
-    sets: tuple[tuple[str, ...], ...]
+    labels: Mapping[tuple[str, ...], tuple[str, ...]]
+    context: Mapping[str, Any]
 
     @staticmethod
     def of(
@@ -28,12 +36,47 @@ class Categories:
         columns: Sequence[str],
     ) -> "Categories":
         """Of the factors in the parts of a formula, judged on a few rows."""
-        found = [
-            own
-            for part in parts.values()
-            for own in matrices.categorical_columns(part, head, context, list(columns))
-        ]
-        return Categories(tuple(dict.fromkeys(found)))
+        found: dict[tuple[str, ...], dict[str, None]] = {}
+        for part in parts.values():
+            for own, text in matrices.categorical_columns(part, head, context, list(columns)):
+                found.setdefault(own, {})[_label(text)] = None
+        labels = {own: () if {*own} & {*texts} else tuple(texts) for own, texts in found.items()}
+        return Categories(labels, context)
+
+    @property
+    def sets(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(self.labels)
+
+    def of_labels(self, own: tuple[str, ...], chunks: Iterable[pd.DataFrame], most: int) -> pd.DataFrame:
+        """One row of values for each combination of labels, the least; more than ``most`` if there are.
+
+        For factors that have few levels although their columns have many values, such as months of dates.
+        """
+        texts = list(self.labels[own])
+        found = pd.DataFrame(columns=[*own, *range(len(texts))])
+        for chunk in chunks:
+            values = chunk.dropna()[list(own)].drop_duplicates(ignore_index=True)
+            if len(values) == 0:
+                continue
+            made = [plain_labels(group_column(text, values, self.context, {})) for text in texts]
+            values = values.assign(**{str(i): label.to_numpy() for i, label in enumerate(made)})
+            values = values.set_axis([*own, *range(len(texts))], axis=1)
+            both = values if len(found) == 0 else pd.concat([found, values], ignore_index=True)
+            found = both.sort_values(list(own)).drop_duplicates(list(range(len(texts))), ignore_index=True)
+            if len(found) > most:
+                break
+        return found[list(own)]
+
+
+def _label(text: str) -> str:
+    """What gives a factor's labels: what stands in ``C(…)``."""
+    try:
+        call = ast.parse(without_backticks(text), mode="eval").body
+    except SyntaxError:
+        return text
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "C" and call.args:
+        return ast.unparse(call.args[0])
+    return text
 
 
 def with_categories(

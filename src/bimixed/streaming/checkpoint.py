@@ -87,8 +87,8 @@ class Checkpoint:
             reader = Reader.open(path)
         except DataError as error:
             raise DataError(
-                f"{path.name} in the checkpoint is damaged: {error} Delete it, and the sums of {piece.name} "
-                "are made again."
+                f"{path} in the checkpoint is damaged. Delete it, and the sums of {piece.name} are made "
+                "again."
             ) from error
         return unpack_sums(reader, reader.document["sums"], self.encoder)
 

@@ -8,6 +8,7 @@ import pandas as pd
 from bimixed.exceptions import UnavailableError
 from bimixed.streaming.encoder import RowEncoder
 from bimixed.streaming.frame_sources import DaskSource, asked_of_dask
+from bimixed.streaming.orders import plain_labels
 
 BRANCHES = 8
 """Sums that are added at a time: a tree, so that no worker needs all of them."""
@@ -40,8 +41,25 @@ def sums(
 def categories(
     source: DaskSource, sets: Sequence[tuple[str, ...]], columns: Sequence[str]
 ) -> dict[tuple[str, ...], pd.DataFrame]:
-    """Values of each set of columns in complete rows."""
-    frame = source.frame[list(columns)].dropna()
-    return {
-        own: asked_of_dask(frame[list(own)].drop_duplicates().compute).reset_index(drop=True) for own in sets
-    }
+    """Values of each set of columns in complete rows: by a tree, since a shuffle would move the rows."""
+    delayed = _delayed()
+    level = [delayed(_values)([part], sets, True) for part in source.frame[list(columns)].to_delayed()]
+    while True:
+        level = [
+            delayed(_values)(level[i : i + BRANCHES], sets, False) for i in range(0, len(level), BRANCHES)
+        ]
+        if len(level) == 1:
+            return asked_of_dask(level[0].compute)
+
+
+def _values(
+    parts: Sequence[Any], sets: Sequence[tuple[str, ...]], are_rows: bool
+) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Different values of each set of columns, of rows or of values found before."""
+    rows = [part.dropna() for part in parts] if are_rows else []
+    found = {}
+    for own in sets:
+        tables = [part[list(own)] for part in rows] if are_rows else [part[own] for part in parts]
+        plain = [table.assign(**{name: plain_labels(table[name]) for name in own}) for table in tables]
+        found[own] = pd.concat(plain, ignore_index=True).drop_duplicates(ignore_index=True)
+    return found

@@ -32,7 +32,7 @@ def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Ind
                 names = [name for name in columns if _is_ordered(own.schema_arrow, name)]
                 batch = next(own.iter_batches(batch_size=1, columns=names)) if names else None
         except (pyarrow.ArrowException, OSError) as error:
-            raise unreadable(file, error) from error
+            raise unreadable(file, error, resumes=True) from error
         here = {} if batch is None else {name: _dictionary(batch.column(name)) for name in names}
         found = shared(found, here)
         if not found:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bimixed.exceptions import DataError, UnavailableError
 from bimixed.streaming.orders import plain_labels
-from bimixed.streaming.reading import QueryPiece
+from bimixed.streaming.reading import OTHERS, QueryPiece
 
 
 def refuse_own_file(source: Any, path: str | os.PathLike[str]) -> None:
@@ -55,6 +55,10 @@ def written(
     import pyarrow.parquet as pq
 
     target = Path(path)
+    if target.suffix.lower() in OTHERS:
+        raise DataError(
+            f"{target}: predictions are written as Parquet; give a name such as 'predictions.parquet'."
+        )
     if target.is_dir() or not target.parent.is_dir():
         what = "is a folder" if target.is_dir() else f"is in the folder {target.parent}, which isn't there"
         raise DataError(f"{target} {what}; give a file's name, such as 'predictions.parquet'.")

@@ -159,7 +159,7 @@ class ParquetSource:
         try:
             return connection().sql(sql)
         except duckdb.Error as error:
-            raise unreadable(name, error) from error
+            raise unreadable(name, error, resumes=True) from error
 
     def pieces(self) -> list[QueryPiece]:
         """One for each file."""

@@ -18,7 +18,7 @@ from bimixed.streaming.frame_sources import DaskSource
 from bimixed.streaming.parquet_source import ParquetSource
 from bimixed.streaming.progress import PassProgress
 from bimixed.streaming.protocols import Source
-from bimixed.streaming.reading import QueryPiece, is_complete, quoted
+from bimixed.streaming.reading import QueryPiece, UnreadableError, is_complete, quoted
 from bimixed.streaming.sql import CellQuery
 
 AT_ONCE = 64
@@ -66,7 +66,10 @@ class Passes:
             found = dask_pass.categories(self.source, categories.sets, columns)
         else:
             found = _collected((f for p in pieces for f in p.frames(columns)), categories.sets)
-        for own, values in found.items():
+        for own, values in list(found.items()):
+            if len(values) > most and categories.labels[own]:
+                chunks = (chunk for piece in pieces for chunk in piece.frames(columns))
+                found[own] = values = categories.of_labels(own, chunks, most)  # noqa: PLW2901
             if len(values) > most:
                 raise DataError(
                     f"{' and '.join(map(repr, own))} has more than {most} categories, too many columns for "
@@ -103,13 +106,24 @@ class Passes:
             for piece in pieces:
                 sums = kept = done.read(piece)
                 if sums is None:
-                    sums = own.sums(piece) if own is not None else piece_sums(piece, encoder, told.rows)
+                    sums = self._sums_of(piece, own, encoder, told)
                     done.write(piece, sums)
                 found.append(sums)
                 told.done(piece.size, sums[1].rows, kept is not None)
                 if len(found) >= AT_ONCE:
                     found = [added(found)]
         return _whole(added(found))
+
+    def _sums_of(self, piece: Any, own: CellQuery | None, encoder: RowEncoder, told: PassProgress) -> Sums:
+        """By one query where there is one, else chunk by chunk."""
+        if own is None:
+            return piece_sums(piece, encoder, told.rows)
+        try:
+            return own.sums(piece)
+        except UnreadableError:
+            for part in self.source.pieces():  # which of the files it is
+                own.sums(part)
+            raise
 
 
 def piece_sums(piece: Any, encoder: RowEncoder, tell: Callable[[int], None] | None = None) -> Sums:

@@ -21,6 +21,8 @@ INTEGERS: dict[str, Any] = {
     "uint64": pd.UInt64Dtype(),
 }
 """Arrow's integers as pandas' that can be missing."""
+OTHERS = (".csv", ".tsv", ".txt", ".gz", ".json", ".jsonl", ".feather", ".arrow", ".xlsx", ".db", ".duckdb")
+"""Ends of names of files that aren't Parquet."""
 ROWS = 1_000_000
 """Rows of a chunk."""
 
@@ -105,7 +107,7 @@ class QueryPiece:
         try:
             return getattr(result, how)()
         except (duckdb_module().Error, RuntimeError) as error:
-            raise _as_ours(self.name, error) from error
+            raise self._as_ours(error) from error
 
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """The rows of these columns, a chunk at a time."""
@@ -117,7 +119,13 @@ class QueryPiece:
             for batch in result.to_arrow_reader(ROWS):
                 yield batch.to_pandas(types_mapper=_integers)
         except (duckdb_module().Error, RuntimeError, OSError) as error:
-            raise _as_ours(self.name, error) from error
+            raise self._as_ours(error) from error
+
+    def _as_ours(self, error: Exception) -> BaseException:
+        """DuckDB's error as ours; a query that was interrupted is Python's interrupt."""
+        if "interrupted" in str(error).lower():
+            return KeyboardInterrupt()
+        return unreadable(self.name, error, hasattr(self.source, "files"))
 
 
 def first_rows(piece: QueryPiece, n: int) -> pd.DataFrame:
@@ -142,11 +150,6 @@ def random_rows(piece: QueryPiece, n: int, random_seed: int) -> pd.DataFrame:
     )
 
 
-def _as_ours(name: str, error: Exception) -> BaseException:
-    """DuckDB's error as ours; a query that was interrupted is Python's interrupt."""
-    return KeyboardInterrupt() if "interrupted" in str(error).lower() else unreadable(name, error)
-
-
 def _integers(kind: Any) -> Any:
     """Integers as such where some are missing: as floats, labels beyond 2^53 would be one, and 1 be 1.0."""
     return INTEGERS.get(str(kind))
@@ -161,14 +164,18 @@ def _require_pyarrow() -> None:
         ) from error
 
 
-def unreadable(name: str, error: Exception) -> DataError:
-    """DuckDB's error as ours."""
+class UnreadableError(DataError):
+    """Rows that can't be read."""
+
+
+def unreadable(name: str, error: Exception, resumes: bool = False) -> UnreadableError:
+    """DuckDB's error as ours; with the advice that pieces done are kept, where they can be."""
     text = re.sub(r"\s+", " ", str(error)).strip()
-    column = re.search(r'column "?([^"\s]+)"?', text)
+    column = re.search(r'column "?([^"\s:]+)"?', text)
     where = f", column {column.group(1)!r}" if column else ""
-    return DataError(
-        f"{name}{where} can't be read: {text.rstrip('.')}. Mend or replace it and run again: with "
-        "checkpoint= the parts that were read before aren't read again."
+    advice = ": with checkpoint= the parts that were read before aren't read again" if resumes else ""
+    return UnreadableError(
+        f"{name}{where} can't be read: {text.rstrip('.')}. Mend or replace it and run again{advice}."
     )
 
 

@@ -19,6 +19,7 @@ from bimixed.streaming import orders
 from bimixed.streaming.frame_sources import DaskSource, FramesSource
 from bimixed.streaming.parquet_source import ParquetSource, spooled
 from bimixed.streaming.reading import (
+    OTHERS,
     QueryPiece,
     duckdb_module,
     first_complete,
@@ -26,9 +27,6 @@ from bimixed.streaming.reading import (
     random_rows,
     unreadable,
 )
-
-OTHERS = (".csv", ".tsv", ".txt", ".gz", ".json", ".jsonl", ".feather", ".arrow", ".xlsx", ".db", ".duckdb")
-"""Ends of names of files that aren't Parquet."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,9 +117,17 @@ def scan_parquet(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]
     -871.814
     """
     duckdb_module()
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = list(paths) if isinstance(paths, list | tuple | set) else [paths]
     files: list[str] = []
-    for one in [os.fspath(path) for path in given]:
+    for path in given:
+        if not isinstance(path, str | os.PathLike):
+            raise DataError(f"scan_parquet takes paths, not a {type(path).__name__}.")
+        one = os.fspath(path).removeprefix("file://")
+        if "://" in one:
+            raise DataError(
+                f"{one!r} is a remote address, which scan_parquet doesn't read. DuckDB does: "
+                f"bm.scan_duckdb(duckdb.connect(), \"SELECT * FROM read_parquet('{one}')\")."
+            )
         if os.path.isdir(one):
             found = sorted(str(path) for path in Path(one).rglob("*.parquet"))
         else:
@@ -203,7 +209,7 @@ def as_source(data: Any) -> Any:
     if callable(data):
         return FramesSource(data, "frames of a function")
     if isinstance(data, list | tuple) and data and all(hasattr(one, "columns") for one in data):
-        return FramesSource(lambda: iter(data), f"{len(data)} frames")
+        return FramesSource(lambda: iter(data), f"{len(data)} frame{'s' if len(data) > 1 else ''}")
     return None
 
 

@@ -14,6 +14,8 @@ SPECIFICATION = (
     "weights",
     "offset",
     "na_action",
+    "checkpoint",
+    "progress",
     "context",
 )
 ARRAYS = (
@@ -54,6 +56,8 @@ def refuse_foreign_specification(
         raise ArgumentError("The formula comes first, then the data: ModelSpec('y ~ x + (1 | g)', data).")
     if isinstance(data, str | os.PathLike):
         raise ArgumentError(_path_translated(os.fspath(data)))
+    if isinstance(data, list | tuple) and data and all(isinstance(own, str | os.PathLike) for own in data):
+        raise ArgumentError("data is a list of paths: give what reads them, bm.scan_parquet([...]).")
     if isinstance(data, list | tuple) and not data:
         raise ArgumentError("data is an empty list; give a table, or a list of frames of one.")
     groups = {name: unknown[name] for name in ("groups", "re_formula", "vc_formula") if name in unknown}
@@ -71,7 +75,7 @@ def refuse_foreign_specification(
 
 def _path_translated(path: str) -> str:
     """What to do with a path given as data."""
-    if path.lower().endswith((".parquet", ".parq", "/", "*")):
+    if path.lower().endswith((".parquet", ".parq", "/", "*")) or os.path.isdir(path):
         return f"data is the path {path!r}: give what reads it, bm.scan_parquet({path!r})."
     return (
         f"data is the text {path!r}; give a table, such as pd.read_csv({path!r}), or bm.scan_parquet(...) of "
