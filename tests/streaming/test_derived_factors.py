@@ -34,12 +34,12 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     "formula",
     [
-        "y ~ C(t.dt.dayofweek) + (1 | g)",
+        "y ~ C(t.dt.day_of_week) + (1 | g)",
         "y ~ C(x.round()) + (1 | g)",
         "y ~ pd.cut(x, [-9, -1, 0, 1, 9]) + (1 | g)",
         "y ~ C(name.str[:1], Sum) + (1 | g)",
         "y ~ C(t.dt.month) * C(t.dt.day > 15) + (1 | g)",
-        "y ~ C(t.dt.dayofweek) + C(name.str[:1]) + (C(name.str[:1]) | g)",
+        "y ~ C(t.dt.day_of_week) + C(name.str[:1]) + (C(name.str[:1]) | g)",
     ],
 )
 def test_levels_of_a_derived_factor_are_collected(folder, formula):

@@ -177,9 +177,13 @@ def categorical_columns(
             categorical = table[own[0]].dtype.kind not in "iufmM"
         elif own:
             try:
-                spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", DataMismatchWarning)
+                    spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
             except BimixedError:
                 raise
+            except DataMismatchWarning as error:
+                raise _unnamed_levels(error, {"": part}) from error
             except Exception as error:
                 raise _explain(error, {"": part}, table, context) from error
             categorical = any(kind is Factor.Kind.CATEGORICAL for kind, _ in spec.encoder_state.values())

@@ -155,6 +155,10 @@ def _sampling(result: "MixedModelResult") -> str:
     )
 
 
+CRITERIA = ("loglik", "deviance", "aic", "bic", "-2 loglik", "elpd")
+"""Columns that are compared by their differences."""
+
+
 def format_number(value: object, name: str = "") -> str:
     """Four digits after the point, fewer for large numbers; p-values and diff/sd in their own way.
 
@@ -162,6 +166,8 @@ def format_number(value: object, name: str = "") -> str:
     --------
     >>> [format_number(4), format_number(4.0), format_number(1234.5), format_number(1e-9, "p_value")]
     ['4', '4.0000', '1234.500', '<0.0001']
+    >>> [format_number(2.5e6), format_number(2.5e6, "aic")]
+    ['2.500e+06', '2500000.000']
     """
     if isinstance(value, str):
         return value
@@ -174,6 +180,8 @@ def format_number(value: object, name: str = "") -> str:
         return f"{number:+.2f}"
     if name == "p_value":
         return "<0.0001" if number < 1e-4 else f"{number:.4f}"
+    if name in CRITERIA and abs(number) >= 1e6:
+        return f"{number:.3f}"  # differences of a few matter
     if number != 0 and (abs(number) < 1e-3 or abs(number) >= 1e6):
         return f"{number:.3e}"
     digits = 3 if abs(number) >= 100 else 4
