@@ -33,4 +33,5 @@ def refuse_source(data: Any, function: str, instead: str) -> None:
     """
     source = source_of(data)
     if source is not None:
-        raise DataError(f"{function} takes a table in memory, not {source.description}: {instead}")
+        collect = ", or collect it first, data.collect()" if hasattr(data, "collect") else ""
+        raise DataError(f"{function} takes a table in memory, not {source.description}: {instead}{collect}.")

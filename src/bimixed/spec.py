@@ -176,7 +176,7 @@ class ModelSpec(Specification):
         """
         refuse_foreign_specification(formula, data, unknown, positional, "from_groups")
         refuse_source(
-            data, "from_groups", "write the random effects as bars, ModelSpec('y ~ x + (1 | g)', data)."
+            data, "from_groups", "write the random effects as bars, ModelSpec('y ~ x + (1 | g)', data)"
         )
         refuse_missing_groups(formula, groups, {"re_formula": re_formula, "vc_formula": vc_formula})
         if context is None:

@@ -115,6 +115,7 @@ def test_an_interrupt_keeps_the_pieces_that_are_done(folder, tmp_path):
     code = f"""
         import bimixed as bm, signal
         from bimixed.streaming.sql import CellQuery
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs ignore
         own, seen = CellQuery.sums, []
         def sums(self, piece):
             seen.append(piece)

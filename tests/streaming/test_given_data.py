@@ -103,7 +103,7 @@ def test_a_source_shows_itself(unlike):
     ("data", "words"),
     [
         ("data/*.parquet", r"bm\.scan_parquet\('data/\*\.parquet'\)"),
-        ("rows.csv", r"pd\.read_csv\('rows\.csv'\)"),
+        ("rows.csv", r"pandas\.read_csv\('rows\.csv'\)"),
         ([], "an empty list"),
         (polars.scan_parquet("nowhere/*.parquet"), "polars LazyFrame can't be read"),
         (lambda: iter([]), "frames of a function are none at all"),
@@ -325,7 +325,7 @@ def test_what_is_no_path_is_answered(paths, words):
 def test_paths_as_data_are_answered(tmp_path):
     written(tmp_path, [rows(1)])
     for data in (tmp_path, str(tmp_path), [tmp_path / "0.parquet"]):
-        with pytest.raises(bm.ArgumentError, match=r"bm\.scan_parquet"):
+        with pytest.raises(bm.DataError, match=r"bm\.scan_parquet"):
             bm.ModelSpec(FORMULA, data)
     url = f"file://{tmp_path / '0.parquet'}"
     assert bm.scan_parquet(url).head(n=2).shape == (2, 5)
@@ -344,3 +344,25 @@ def test_the_garbled_one_of_many_files_is_named(tmp_path):
     with pytest.raises(bm.DataError, match="can't be read") as error:
         bm.ModelSpec(FORMULA, duckdb.sql(f"SELECT * FROM '{tmp_path}/*.parquet'"))
     assert "checkpoint" not in str(error.value)
+
+
+def test_rows_of_files_that_differ_are_shown_and_drawn(unlike):
+    """Numbers and text of a column that nothing uses are text there."""
+    files = unlike[1]
+    assert files.schema["u"] == "VARCHAR"
+    assert files.sample(1000, random_seed=1).shape == (1000, 7)
+    assert set(files.sample(1200, random_seed=1)["u"]) == {"text", "1.5", "2"}
+    assert files.head(n=3)["u"].tolist() == ["text"] * 3
+
+
+def test_times_of_several_units_are_one_column(tmp_path):
+    one, two = (
+        own.assign(t=pd.Timestamp("2020-01-01") + pd.to_timedelta(own["k"], "D"))
+        for own in (rows(1), rows(2))
+    )
+    frames = [
+        one.assign(t=one["t"].astype("datetime64[ns]")),
+        two.assign(t=two["t"].astype("datetime64[us]")),
+    ]
+    agree("y ~ C(t.dt.day_of_week) + (1 | g)", frames, tmp_path)
+    agree("y ~ x + (1 | t)", frames, tmp_path)

@@ -76,7 +76,7 @@ class Materializer(PandasMaterializer):
                 f"'{name}' holds complex numbers, which have no slope. Make real numbers of them: "
                 f"numpy.real({column}), numpy.imag({column}) or numpy.abs({column})."
             )
-        sql = "; in DuckDB date_diff('day', DATE '2020-01-01', t)" if kind == "M" else ""
+        sql = f"; in DuckDB date_diff('day', DATE '2020-01-01', {name})" if kind == "M" else ""
         days = f"({column} - {column}.min()).dt.days" if kind == "M" else f"{column}.dt.days"
         return (
             f"'{name}' holds {'dates' if kind == 'M' else 'durations'}, which have no slope. Make numbers of "

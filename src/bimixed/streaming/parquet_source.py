@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,8 +38,16 @@ FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
 """Beginnings of types of numbers that aren't whole."""
 
 
+TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
+
+
 def _is_number(kind: str) -> bool:
     return kind in WHOLE or kind.startswith(FRACTIONS)
+
+
+def _have_one_kind(kinds: Collection[str]) -> bool:
+    """Whether columns of these types are one: numbers, or times without a zone."""
+    return all(map(_is_number, kinds)) or TIMES.issuperset(kinds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +82,7 @@ class ParquetSource:
     def _texts(self) -> str:
         """What reads columns of folders' names (``year=2024``) as text where some aren't numbers."""
         kinds: dict[str, set[str]] = {}
-        for file in self.files:
+        for file in self.files if any("=" in file for file in self.files) else ():
             for name, kind in self._described(file, "").items():
                 if f"{os.sep}{name}=" in file:
                     kinds.setdefault(name, set()).add(kind)
@@ -86,9 +94,11 @@ class ParquetSource:
         return f", hive_types = {{{', '.join(texts)}}}" if texts else ""
 
     def _described(self, file: str, how: str | None = None) -> dict[str, str]:
-        clause = parquet(file, self._texts if how is None else how)
-        piece = QueryPiece(self, self.name_of(file), "", 0, clause)
-        return {str(row[0]): str(row[1]) for row in piece.rows(f"DESCRIBE SELECT * FROM {clause}")}
+        return self._types_of(self.name_of(file), parquet(file, self._texts if how is None else how))
+
+    def _types_of(self, name: str, clause: str) -> dict[str, str]:
+        rows = QueryPiece(self, name, "", 0, clause).rows(f"DESCRIBE SELECT * FROM {clause}")
+        return {str(row[0]): str(row[1]) for row in rows}
 
     @cached_property
     def schema(self) -> dict[str, str]:
@@ -99,7 +109,7 @@ class ParquetSource:
                 kinds.setdefault(name, {})[kind] = None
         return {name: _together([kind for kind in own if kind != NULL]) for name, own in kinds.items()}
 
-    @property
+    @cached_property
     def _is_alike(self) -> bool:
         return all(own == self._schemas[0] for own in self._schemas[1:])
 
@@ -124,7 +134,7 @@ class ParquetSource:
                         "written with another schema. Leave it out, or write it again."
                     )
             known = self._types(name)
-            if not all(map(_is_number, known)) and len(known) > 1:
+            if len(known) > 1 and not _have_one_kind(known):
                 (kind, file), (other, where) = list(known.items())[:2]
                 raise DataError(
                     f"Column {name!r} is {other} in {where} and {kind} in {file}; write it again with one "
@@ -185,13 +195,17 @@ class ParquetSource:
     def whole(self) -> QueryPiece:
         """All files as one."""
         size = sum(os.path.getsize(file) for file in self.files)
-        if self._is_alike:
-            clause = f"read_parquet([{', '.join(map(sql_path, self.files))}]{self._texts})"
-        else:
-            own = zip(self.files, self._schemas, strict=True)
-            selects = [f"SELECT * FROM {self._clause(file, schema)}" for file, schema in own]
-            clause = f"({' UNION ALL BY NAME '.join(selects)})"
-        return QueryPiece(self, self.description, "", size, clause)
+        return QueryPiece(self, self.description, "", size, self._whole_clause)
+
+    @cached_property
+    def _whole_clause(self) -> str:
+        how = self._texts if self._is_alike else f"{self._texts}, union_by_name = true"
+        listed = f"read_parquet([{', '.join(map(sql_path, self.files))}]{how})"
+        if self._is_alike or self._types_of(self.description, listed) == self.schema:
+            return listed
+        own = zip(self.files, self._schemas, strict=True)
+        selects = [f"SELECT * FROM {self._clause(file, schema)}" for file, schema in own]
+        return f"({' UNION ALL BY NAME '.join(selects)})"
 
     def head(self, columns: Sequence[str] | None = None, n: int = 5) -> pd.DataFrame:
         """First rows: all columns, or those given of rows that have all of them.
@@ -227,11 +241,13 @@ class ParquetSource:
 
 
 def _together(kinds: Sequence[str]) -> str:
-    """The type that holds numbers of several; of others the first, which may not do."""
-    if len(kinds) == 0:
-        return "INTEGER"
-    if len(kinds) == 1 or not all(map(_is_number, kinds)):
-        return kinds[0]
+    """The type that holds numbers or times of several types; text for what isn't one column."""
+    if len(kinds) <= 1:
+        return kinds[0] if kinds else "INTEGER"
+    if TIMES.issuperset(kinds):
+        return "TIMESTAMP"
+    if not all(map(_is_number, kinds)):
+        return "VARCHAR"
     if any(kind not in WHOLE for kind in kinds) or (
         "UBIGINT" in kinds and not all(k[0] == "U" for k in kinds)
     ):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bimixed.exceptions import ArgumentError
+from bimixed.exceptions import ArgumentError, DataError
 from bimixed.vocabulary.advice import advice, refuse_unknown
 
 SPECIFICATION = (
@@ -55,11 +55,11 @@ def refuse_foreign_specification(
     if isinstance(data, str) and not isinstance(formula, str):
         raise ArgumentError("The formula comes first, then the data: ModelSpec('y ~ x + (1 | g)', data).")
     if isinstance(data, str | os.PathLike):
-        raise ArgumentError(_path_translated(os.fspath(data)))
+        raise DataError(_path_translated(os.fspath(data)))
     if isinstance(data, list | tuple) and data and all(isinstance(own, str | os.PathLike) for own in data):
-        raise ArgumentError("data is a list of paths: give what reads them, bm.scan_parquet([...]).")
+        raise DataError("data is a list of paths: give what reads them, bm.scan_parquet([...]).")
     if isinstance(data, list | tuple) and not data:
-        raise ArgumentError("data is an empty list; give a table, or a list of frames of one.")
+        raise DataError("data is an empty list; give a table, or a list of frames of one.")
     groups = {name: unknown[name] for name in ("groups", "re_formula", "vc_formula") if name in unknown}
     if groups and isinstance(formula, str):
         raise ArgumentError(_groups_translated(formula, groups))
@@ -78,7 +78,8 @@ def _path_translated(path: str) -> str:
     if path.lower().endswith((".parquet", ".parq", "/", "*")) or os.path.isdir(path):
         return f"data is the path {path!r}: give what reads it, bm.scan_parquet({path!r})."
     return (
-        f"data is the text {path!r}; give a table, such as pd.read_csv({path!r}), or bm.scan_parquet(...) of "
+        f"data is a str, {path!r}; give a table, such as pandas.read_csv({path!r}), or bm.scan_parquet(...) "
+        "of "
         "Parquet files."
     )
 
