@@ -366,3 +366,17 @@ def test_times_of_several_units_are_one_column(tmp_path):
     ]
     agree("y ~ C(t.dt.day_of_week) + (1 | g)", frames, tmp_path)
     agree("y ~ x + (1 | t)", frames, tmp_path)
+
+
+def test_text_that_is_nowhere_doesnt_make_text_of_numbers(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows(1).to_parquet(tmp_path / "0.parquet", index=False)
+    table = pyarrow.Table.from_pandas(rows(2), preserve_index=False)
+    nothing = pyarrow.array([None] * 400, pyarrow.string())
+    parquet.write_table(table.set_column(1, "x", nothing), tmp_path / "1.parquet")
+    with pytest.raises(
+        bm.DataError, match=r"Column 'x' is VARCHAR in .*1\.parquet and DOUBLE in .*0\.parquet"
+    ):
+        bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path))

@@ -125,7 +125,9 @@ class ParquetSource:
         """
         if self._is_alike:
             return
-        for name in columns:
+        for name in dict.fromkeys(columns):
+            if name in self._accepted:
+                continue
             for file, own in zip(self.files, self._schemas, strict=True):
                 if name not in own:
                     has = next(f for f, other in zip(self.files, self._schemas, strict=True) if name in other)
@@ -134,12 +136,20 @@ class ParquetSource:
                         "written with another schema. Leave it out, or write it again."
                     )
             known = self._types(name)
-            if len(known) > 1 and not _have_one_kind(known):
-                (kind, file), (other, where) = list(known.items())[:2]
+            together = self.schema[name]
+            if known and not (known.keys() == {together} or _have_one_kind({*known, together})):
+                pairs = list(zip(self.files, self._schemas, strict=True))
+                kinds = {own[name]: self.name_of(file) for file, own in reversed(pairs)}  # the first of each
+                (kind, where), (other, at) = list({**known, **kinds}.items())[:2]
                 raise DataError(
-                    f"Column {name!r} is {other} in {where} and {kind} in {file}; write it again with one "
-                    "type."
+                    f"Column {name!r} is {other} in {at} and {kind} in {where}; write it again with one type."
                 )
+            self._accepted.add(name)
+
+    @cached_property
+    def _accepted(self) -> set[str]:
+        """Columns that were found to be alike."""
+        return set()
 
     def _types(self, name: str) -> dict[str, str]:
         """Types of a column, each with the first file that has it; files with nothing in it don't count."""
@@ -147,10 +157,10 @@ class ParquetSource:
         by_type: dict[str, list[str]] = {}
         for file, own in zip(self.files, self._schemas, strict=True):
             by_type.setdefault(own[name], []).append(file)
+        by_type.pop(NULL, None)
+        is_one = _have_one_kind(by_type) or len(by_type) == 1
         for kind, files in by_type.items():
-            if kind == NULL:
-                continue
-            used = files if len(by_type) == 1 else [file for file in files if self._has_any(file, name)]
+            used = files if is_one else [file for file in files if self._has_any(file, name)]
             if used:
                 found[kind] = self.name_of(used[0])
         return found
