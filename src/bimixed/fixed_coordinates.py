@@ -108,6 +108,12 @@ class FixedCoordinates:
         share[np.abs(share) < SHARE] = 0.0
         return share / self.sizes[kept][:, None] * self.sizes[others]
 
+    def own_part(self, kept: Ints) -> Array:
+        """Share of the length of each column kept that the other ones leave of it, (r,)."""
+        unit = self.gram / self.sizes[:, None] / self.sizes
+        inverse = np.linalg.pinv(unit[np.ix_(kept, kept)], hermitian=True, rcond=1e-16)
+        return 1.0 / np.sqrt(np.maximum(np.diag(inverse), 1.0))
+
     def of_kept(self, kept: Ints) -> tuple[Array, Array]:
         """The same of the columns kept alone: T, (r, r) upper triangular, and what centring took off y."""
         others = np.setdiff1d(np.arange(len(self.base)), kept)

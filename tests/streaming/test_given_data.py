@@ -210,10 +210,10 @@ def test_names_of_files_are_no_patterns(tmp_path, name):
         assert bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path / name)).design.n == 400
 
 
-def agree(formula, frames, tmp_path, **kwargs):
+def agree(formula, frames, tmp_path=None, **kwargs):
     """Files and lists of frames give the model of the joined rows: criterion, names, levels."""
     expected = bm.ModelSpec(formula, pd.concat(frames, ignore_index=True), **kwargs).fit()
-    for source in (written(tmp_path, frames), frames):
+    for source in (frames if tmp_path is None else written(tmp_path, frames), frames, iter(frames)):
         fit = bm.ModelSpec(formula, source, **kwargs).fit()
         assert fit.loglik == pytest.approx(expected.loglik, rel=1e-10)
         assert fit.fixef.index.tolist() == expected.fixef.index.tolist()
@@ -380,3 +380,72 @@ def test_text_that_is_nowhere_doesnt_make_text_of_numbers(tmp_path):
         bm.DataError, match=r"Column 'x' is VARCHAR in .*1\.parquet and DOUBLE in .*0\.parquet"
     ):
         bm.ModelSpec(FORMULA, bm.scan_parquet(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["other order", "other type", "one is ordered"])
+@pytest.mark.parametrize("formula", ["y ~ q + (1 | g)", "y ~ x + (1 | q) + (1 | g)"])
+def test_categories_are_alike_as_pandas_has_it(tmp_path, formula, kind):
+    """Of numbers in frames alone: Parquet files hold the numbers."""
+    one, two = rows(1), rows(2)
+    dtypes = {
+        "other order": ([3, 1, 2, 0], [0, 1, 2, 3], False),
+        "other type": ([0, 1, 2, 3], [0.0, 1.0, 2.0, 3.0], False),
+        "one is ordered": ([3, 1, 2, 0], [3, 1, 2, 0], True),
+    }
+    first, second, ordered = dtypes[kind]
+    frames = [
+        one.assign(q=pd.Categorical(one["k"] % 4, categories=first)),
+        two.assign(q=pd.Categorical(two["k"] % 4, categories=second, ordered=ordered)),
+    ]
+    agree(formula, frames)
+    if kind != "other type":
+        names = {0: "u", 1: "v", 2: "w", 3: "a"}
+        agree(formula, [own.assign(q=own["q"].cat.rename_categories(names)) for own in frames], tmp_path)
+
+
+def test_a_folder_of_nothing_is_missing(tmp_path):
+    frames = [rows(i).assign(s=value) for i, value in enumerate([1.0, np.nan, 3.0, 4.0])]
+    for name, frame in zip(["1", "__HIVE_DEFAULT_PARTITION__", "3", "4"], frames, strict=True):
+        (tmp_path / f"s={name}").mkdir()
+        frame.drop(columns="s").to_parquet(tmp_path / f"s={name}" / "a.parquet")
+    expected = bm.ModelSpec("y ~ s + (1 | g)", pd.concat(frames, ignore_index=True))
+    for kept in (None, tmp_path.with_name("kept")):
+        spec = bm.ModelSpec("y ~ s + (1 | g)", bm.scan_parquet(tmp_path), checkpoint=kept)
+        assert spec.design.frame.missing == {"s": 400}
+        assert spec.fit().loglik == pytest.approx(expected.fit().loglik, rel=1e-10)
+
+
+def test_files_beside_folders_of_labels_are_read(tmp_path):
+    for name in ("1", "b"):
+        (tmp_path / f"s={name}").mkdir()
+        rows(1).to_parquet(tmp_path / f"s={name}" / "a.parquet")
+    rows(2).to_parquet(tmp_path / "c.parquet")
+    files = bm.scan_parquet(tmp_path)
+    assert bm.ModelSpec(FORMULA, files).fit().nobs == 1200
+    assert files.head(n=1000).shape == (1000, 6)
+    with pytest.raises(bm.DataError, match=r"c\.parquet has no column 's'"):
+        bm.ModelSpec("y ~ s + (1 | g)", files)
+
+
+def test_times_keep_their_digits(tmp_path):
+    one, two = rows(1), rows(2)
+    start = pd.Timestamp("2020-01-01").as_unit("ns")
+    frames = [
+        one.assign(t=start + pd.to_timedelta(one["k"], "ns")),
+        two.assign(t=(start + pd.to_timedelta(two["k"], "s")).astype("datetime64[us]")),
+    ]
+    agree("y ~ x + (1 | t)", frames, tmp_path)
+
+
+def test_a_base_that_the_first_rows_dont_have(tmp_path):
+    frames = [own.assign(f=name) for own, name in ((rows(1, 3000), "a"), (rows(2), "b"), (rows(3), "z"))]
+    agree("y ~ C(f, Treatment('z')) + (1 | g)", frames, tmp_path)
+
+
+def test_columns_that_others_nearly_determine_are_warned_of():
+    frames = [own.assign(q=own["x"] + 1e-6 * own["w"]) for own in (rows(1), rows(2))]
+    with pytest.warns(bm.BimixedWarning, match="but for .* of its length"):
+        bm.ModelSpec("y ~ x + q + (1 | g)", frames)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bm.ModelSpec("y ~ x + I(q - x) + (1 | g)", frames)

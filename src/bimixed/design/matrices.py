@@ -4,6 +4,7 @@ The fixed part, the inside of every bar, the response and the offsets are materi
 so that they share evaluated factors and remember the same states (`scale`, `poly`, contrasts).
 """
 
+import ast
 import builtins
 import re
 import warnings
@@ -179,7 +180,9 @@ def categorical_columns(
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", DataMismatchWarning)
-                    spec = materialize(_parsed(f"0 + {factor.expr}"), table, context).model_spec
+                    spec = materialize(
+                        _parsed(f"0 + {_plain_factor(factor.expr)}"), table, context
+                    ).model_spec
             except BimixedError:
                 raise
             except DataMismatchWarning as error:
@@ -192,6 +195,25 @@ def categorical_columns(
         if categorical:
             found.append((own, str(factor.expr)))
     return found
+
+
+def _plain_factor(text: str) -> str:
+    """``C(x)`` of ``C(x, Treatment('z'))``, whose base need not be among some rows."""
+    return text if "`" in text or (label := label_of(text)) == text else f"C({label})"
+
+
+def label_of(text: str) -> str:
+    """What gives a factor's labels: what stands first in ``C(…)``; the text itself without it."""
+    quoted = re.match(r"C\(\s*`([^`]+)`\s*[,)]", text)
+    if quoted:
+        return quoted[1]
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return text
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "C" and call.args:
+        return ast.unparse(call.args[0])
+    return text
 
 
 @dataclass(frozen=True)

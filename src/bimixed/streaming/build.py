@@ -26,7 +26,7 @@ from bimixed.streaming import states
 from bimixed.streaming.categories import Categories, with_categories
 from bimixed.streaming.counting import Counts
 from bimixed.streaming.encoder import FactorEncoder, RowEncoder
-from bimixed.streaming.far_columns import warn_of_far_columns
+from bimixed.streaming.far_columns import warn_of_far_columns, warn_of_near_columns
 from bimixed.streaming.orders import of_frame
 from bimixed.streaming.passes import Passes
 from bimixed.streaming.protocols import Source
@@ -373,6 +373,7 @@ def design_of_sums(outline: Outline, moments: Moments, counts: Counts, descripti
     )
     design = design_of_parts(outline, moments, groupings, told)
     warn_of_far_columns(encoder.parts, told)
+    warn_of_near_columns(design)
     for place, factor in enumerate(design.factors):
         check_summed_levels(factor, moments, place)
     mean, sd = design.response_scale

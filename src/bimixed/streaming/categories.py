@@ -1,6 +1,5 @@
 """Categories of factors, collected before the model's columns are known."""
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,6 @@ import pandas as pd
 
 from bimixed.design import matrices
 from bimixed.design.grouping import group_column
-from bimixed.formula.scanner import without_backticks
 from bimixed.streaming.orders import plain_labels
 
 
@@ -39,7 +37,7 @@ class Categories:
         found: dict[tuple[str, ...], dict[str, None]] = {}
         for part in parts.values():
             for own, text in matrices.categorical_columns(part, head, context, list(columns)):
-                found.setdefault(own, {})[_label(text)] = None
+                found.setdefault(own, {})[matrices.label_of(text)] = None
         labels = {own: () if {*own} & {*texts} else tuple(texts) for own, texts in found.items()}
         return Categories(labels, context)
 
@@ -66,17 +64,6 @@ class Categories:
             if len(found) > most:
                 break
         return found[list(own)]
-
-
-def _label(text: str) -> str:
-    """What gives a factor's labels: what stands in ``C(…)``."""
-    try:
-        call = ast.parse(without_backticks(text), mode="eval").body
-    except SyntaxError:
-        return text
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "C" and call.args:
-        return ast.unparse(call.args[0])
-    return text
 
 
 def with_categories(

@@ -7,8 +7,7 @@ import pickle
 import secrets
 import sys
 import types
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,18 @@ PLAIN = (
     pd.Index,
     pd.DataFrame,
 )
+
+
+UNTOLD = (
+    "__dict__",
+    "__weakref__",
+    "__module__",
+    "__doc__",
+    "__firstlineno__",
+    "__static_attributes__",
+    "__dataclass_fields__",
+)
+"""Members of a class that say nothing of what it does."""
 
 
 def digest(value: Any) -> str:
@@ -48,10 +59,10 @@ def _told(value: Any, above: frozenset[int]) -> Any:
     if isinstance(value, types.ModuleType | type) and _of_library(value):
         return _named(value)
     if isinstance(value, types.ModuleType):
-        file = getattr(value, "__file__", None)
-        return ("module", value.__name__, hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "")
+        seen = {name: own for name, own in vars(value).items() if not name.startswith("__")}
+        return ("module", value.__name__, _members(seen, above))
     if isinstance(value, types.CodeType):
-        constants = [_told(c, above) if isinstance(c, types.CodeType) else repr(c) for c in value.co_consts]
+        constants = [_told(own, above) for own in value.co_consts]
         return (value.co_code, constants, value.co_names, value.co_varnames)
     if isinstance(value, types.FunctionType):
         return _of_function(value, above)
@@ -59,41 +70,67 @@ def _told(value: Any, above: frozenset[int]) -> Any:
         return ("method", _told(value.__func__, above), _told(value.__self__, above))
     if isinstance(value, functools.partial):
         return ("partial", *(_told(own, above) for own in (value.func, value.args, value.keywords)))
-    if hasattr(value, "__wrapped__"):
+    if isinstance(value, functools._lru_cache_wrapper):
         return ("wrapped", _told(value.__wrapped__, above))
     return _of_object(value, above)
 
 
 def _of_object(value: Any, above: frozenset[int]) -> Any:
     """Of containers, classes and instances: what they consist of."""
-    if isinstance(value, Mapping):
-        return ("mapping", sorted((repr(key), _told(own, above)) for key, own in value.items()))
-    if isinstance(value, list | tuple):
-        return (type(value).__name__, [_told(own, above) for own in value])
-    if isinstance(value, set | frozenset):
-        return ("set", sorted(repr(_told(own, above)) for own in value))
+    kind = type(value)
+    if kind is dict:
+        return ("dict", [(_told(key, above), _told(own, above)) for key, own in value.items()])
+    if kind in (list, tuple):
+        return (kind.__name__, [_told(own, above) for own in value])
+    if kind in (set, frozenset):
+        return (kind.__name__, sorted(repr(_told(own, above)) for own in value))
     if isinstance(value, type):
-        members = {name: own for name, own in vars(value).items() if name not in ("__dict__", "__weakref__")}
-        return (
-            "class",
-            value.__qualname__,
-            _told(members, above),
-            [_told(own, above) for own in value.__bases__],
+        return ("class", value.__qualname__, _members(vars(value), above), _told(value.__bases__, above))
+    if isinstance(value, property):
+        return ("property", _told((value.fget, value.fset), above))
+    if isinstance(value, staticmethod | classmethod):
+        return (kind.__name__, _told(value.__func__, above))
+    try:
+        made = value.__reduce_ex__(4)
+    except Exception:  # whatever keeps it from being pickled
+        return secrets.token_hex(16)
+    if isinstance(made, str):
+        return ("name", kind.__module__, made)
+    parts = [list(own) if isinstance(own, Iterator) else own for own in made]
+    return ("instance", _told(kind, above), [_told(own, above) for own in parts])
+
+
+def _members(seen: Mapping[str, Any], above: frozenset[int]) -> Any:
+    """What a class or module of the user defines; of other things the type."""
+    told = (
+        type,
+        types.FunctionType,
+        staticmethod,
+        classmethod,
+        property,
+        functools.partial,
+        dict,
+        list,
+        tuple,
+    )
+    return [
+        (
+            name,
+            _told(own, above) if isinstance(own, (*told, set, frozenset, *PLAIN)) else type(own).__qualname__,
         )
-    if isinstance(value, property | staticmethod | classmethod):
-        inner = value.fget if isinstance(value, property) else value.__func__
-        return (type(value).__name__, _told(inner, above))
-    own = getattr(value, "__dict__", None)
-    if own:
-        return ("instance", _told(type(value), above), _told(dict(own), above))
-    return _pickled(value) if _of_library(type(value)) else ("instance", _told(type(value), above))
+        for name, own in sorted(seen.items())
+        if name not in UNTOLD and not name.startswith("_abc_")
+    ]
 
 
 def _of_function(value: types.FunctionType, above: frozenset[int]) -> Any:
+    known = getattr(sys.modules.get(str(value.__module__)), value.__name__, None)
+    if known is value and _of_library(value):
+        return _named(value)
     cells = [_told(cell.cell_contents, above) for cell in value.__closure__ or ()]
     seen = {name: value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__}
     outside = [(name, _told(own, above)) for name, own in sorted(seen.items())]
-    given = _told((value.__defaults__, value.__kwdefaults__), above)
+    given = _told((value.__defaults__, value.__kwdefaults__, vars(value)), above)
     return ("function", _told(value.__code__, above), cells, outside, given)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from bimixed.covariance import Array
 from bimixed.design.frame import column_names, to_pandas
 from bimixed.exceptions import BimixedError, DataError
-from bimixed.streaming.orders import of_frame, shared, without_categories
+from bimixed.streaming.orders import Kinds, categories_of, kinds_of, shared, without_categories
 
 Drawn = tuple[pd.DataFrame, Array]
 """Rows, and a uniform number of each: those with the smallest numbers are a sample."""
@@ -81,13 +81,13 @@ class FramesSource:
 
     def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
         """Categories that all frames have alike, as ``pandas.concat`` keeps them."""
-        found: dict[str, pd.Index] | None = None
+        found: Kinds | None = None
         for frame in self.make():
             here = column_names(frame)
-            found = shared(found, of_frame(to_pandas(frame, [name for name in columns if name in here])))
+            found = shared(found, kinds_of(to_pandas(frame, [name for name in columns if name in here])))
             if not found:
                 return {}
-        return found or {}
+        return categories_of(found)
 
 
 @dataclass(frozen=True)

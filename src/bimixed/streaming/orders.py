@@ -7,6 +7,8 @@ import pandas as pd
 
 from bimixed.streaming.reading import unreadable
 
+Kinds = Mapping[str, pd.CategoricalDtype]
+
 
 def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Index]:
     """Of columns that all files have as the same categories, by pandas or as polars' Enum; needs pyarrow.
@@ -23,7 +25,7 @@ def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Ind
         from pyarrow import parquet
     except ImportError:
         return {}
-    found: dict[str, pd.Index] | None = None
+    found: Kinds | None = None
     for file in files:
         try:
             with parquet.ParquetFile(file) as own:
@@ -33,11 +35,11 @@ def of_parquet(files: Sequence[str], columns: Sequence[str]) -> dict[str, pd.Ind
                 batch = next(own.iter_batches(batch_size=1, columns=names)) if names else None
         except (pyarrow.ArrowException, OSError) as error:
             raise unreadable(file, error, resumes=True) from error
-        here = {} if batch is None else {name: _dictionary(batch.column(name)) for name in names}
+        here = {} if batch is None else {name: _kind(batch.column(name)) for name in names}
         found = shared(found, here)
         if not found:
             return {}
-    return found or {}
+    return categories_of(found)
 
 
 def of_arrow(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
@@ -46,7 +48,7 @@ def of_arrow(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
     table = data.head(1, columns=names) if names else None
     if table is None or len(table) == 0:
         return {}
-    return {name: _dictionary(table.column(name).chunk(0)) for name in names}
+    return categories_of({name: _kind(table.column(name).chunk(0)) for name in names})
 
 
 def of_polars(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
@@ -58,18 +60,27 @@ def of_polars(data: Any, columns: Sequence[str]) -> dict[str, pd.Index]:
 
 def of_frame(table: pd.DataFrame) -> dict[str, pd.Index]:
     """Of the categorical columns of a frame."""
-    return {
-        str(name): table[name].cat.categories
-        for name in table
-        if isinstance(table[name].dtype, pd.CategoricalDtype)
-    }
+    return categories_of(kinds_of(table))
 
 
-def shared(one: Mapping[str, pd.Index] | None, other: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
-    """Of columns that have the same categories in two frames; others are labels."""
+def kinds_of(table: pd.DataFrame) -> Kinds:
+    """Types of the categorical columns of a frame."""
+    return {str(name): own.dtype for name, own in table.items() if isinstance(own.dtype, pd.CategoricalDtype)}
+
+
+def categories_of(kinds: Kinds | None) -> dict[str, pd.Index]:
+    """Their categories, in order."""
+    return {name: kind.categories for name, kind in (kinds or {}).items()}
+
+
+def shared(one: Kinds | None, other: Kinds) -> Kinds:
+    """Types of columns that are the same in two frames, as ``pandas.concat`` keeps them; others are labels.
+
+    Unordered categories are the same in any order; that of the first counts.
+    """
     if one is None:
         return dict(other)
-    return {name: order for name, order in one.items() if name in other and order.equals(other[name])}
+    return {name: kind for name, kind in one.items() if name in other and kind == other[name]}
 
 
 def without_categories(table: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
@@ -96,5 +107,5 @@ def _is_ordered(schema: Any, name: str) -> bool:
     return not any(key.startswith(b"_PL_CATEGORICAL") for key in field.metadata or {})
 
 
-def _dictionary(column: Any) -> pd.Index:
-    return pd.Index(column.dictionary.to_pandas())
+def _kind(column: Any) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(column.dictionary.to_pandas(), ordered=column.type.ordered)

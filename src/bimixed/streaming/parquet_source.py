@@ -29,6 +29,8 @@ from bimixed.streaming.reading import (
 
 ENOUGH = 100
 """First rows that no further file is opened for."""
+NOTHING = "__HIVE_DEFAULT_PARTITION__"
+"""What a folder is called whose rows have nothing in its column."""
 NULL = '"NULL"'
 """DuckDB's type of a column that a file has nothing in."""
 WHOLE = frozenset(
@@ -79,22 +81,23 @@ class ParquetSource:
         return [self._described(file) for file in self.files]
 
     @cached_property
-    def _texts(self) -> str:
-        """What reads columns of folders' names (``year=2024``) as text where some aren't numbers."""
+    def _texts(self) -> tuple[str, ...]:
+        """Columns of folders' names (``year=2024``) that are text, because some of them aren't numbers."""
         kinds: dict[str, set[str]] = {}
         for file in self.files if any("=" in file for file in self.files) else ():
-            for name, kind in self._described(file, "").items():
-                if f"{os.sep}{name}=" in file:
+            for name, kind in self._types_of(self.name_of(file), parquet(file)).items():
+                if f"{os.sep}{name}=" in file and f"{os.sep}{name}={NOTHING}" not in file:
                     kinds.setdefault(name, set()).add(kind)
-        texts = [
-            f"{quoted(name)}: VARCHAR"
-            for name, own in kinds.items()
-            if not all(map(_is_number, own)) and len(own) > 1
-        ]
+        return tuple(name for name, own in kinds.items() if len(own) > 1 and not all(map(_is_number, own)))
+
+    def _how(self, file: str) -> str:
+        """Options that a file is read with."""
+        texts = [f"{quoted(name)}: VARCHAR" for name in self._texts if f"{os.sep}{name}=" in file]
         return f", hive_types = {{{', '.join(texts)}}}" if texts else ""
 
-    def _described(self, file: str, how: str | None = None) -> dict[str, str]:
-        return self._types_of(self.name_of(file), parquet(file, self._texts if how is None else how))
+    def _described(self, file: str) -> dict[str, str]:
+        found = self._types_of(self.name_of(file), parquet(file, self._how(file)))
+        return {name: NULL if f"{os.sep}{name}={NOTHING}" in file else kind for name, kind in found.items()}
 
     def _types_of(self, name: str, clause: str) -> dict[str, str]:
         rows = QueryPiece(self, name, "", 0, clause).rows(f"DESCRIBE SELECT * FROM {clause}")
@@ -166,7 +169,7 @@ class ParquetSource:
         return found
 
     def _has_any(self, file: str, name: str) -> bool:
-        piece = QueryPiece(self, self.name_of(file), "", 0, parquet(file, self._texts))
+        piece = QueryPiece(self, self.name_of(file), "", 0, parquet(file, self._how(file)))
         return bool(piece.rows(f"SELECT count({quoted(name)}) FROM {piece.clause}")[0][0])
 
     def name_of(self, file: str) -> str:
@@ -199,7 +202,7 @@ class ParquetSource:
             for name, kind in own.items()
             if kind != self.schema[name]
         ]
-        plain = parquet(file, self._texts)
+        plain = parquet(file, self._how(file))
         return f"(SELECT * REPLACE ({', '.join(cast)}) FROM {plain})" if cast else plain
 
     def whole(self) -> QueryPiece:
@@ -209,13 +212,20 @@ class ParquetSource:
 
     @cached_property
     def _whole_clause(self) -> str:
-        how = self._texts if self._is_alike else f"{self._texts}, union_by_name = true"
-        listed = f"read_parquet([{', '.join(map(sql_path, self.files))}]{how})"
-        if self._is_alike or self._types_of(self.description, listed) == self.schema:
-            return listed
+        hows = {self._how(file) for file in self.files}
+        if len(hows) == 1:
+            how = hows.pop() + ("" if self._is_alike else ", union_by_name = true")
+            listed = f"read_parquet([{', '.join(map(sql_path, self.files))}]{how})"
+            if self._is_alike or self._types_of(self.description, listed) == self.schema:
+                return listed
         own = zip(self.files, self._schemas, strict=True)
         selects = [f"SELECT * FROM {self._clause(file, schema)}" for file, schema in own]
         return f"({' UNION ALL BY NAME '.join(selects)})"
+
+    @property
+    def is_one(self) -> bool:
+        """Whether DuckDB reads all files as one table."""
+        return self._whole_clause.startswith("read_parquet")
 
     def head(self, columns: Sequence[str] | None = None, n: int = 5) -> pd.DataFrame:
         """First rows: all columns, or those given of rows that have all of them.
@@ -226,7 +236,7 @@ class ParquetSource:
         n : int
         """
         if columns is None:
-            return first_rows(self.whole(), n)
+            return self._first_rows(n)
         self.require_alike(columns)
         found: list[pd.DataFrame] = []
         for piece in self.pieces():
@@ -234,6 +244,14 @@ class ParquetSource:
             if sum(map(len, found)) >= min(n, ENOUGH):
                 break
         return pd.concat([own for own in found if len(own)] or found[:1], ignore_index=True)
+
+    def _first_rows(self, n: int) -> pd.DataFrame:
+        found: list[pd.DataFrame] = []
+        for piece in self.pieces():
+            found.append(first_rows(piece, n - sum(map(len, found))))
+            if sum(map(len, found)) >= n:
+                break
+        return pd.concat(found, ignore_index=True).reindex(columns=self.columns)
 
     def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
         """Categories as pandas wrote them, where pyarrow is installed; else labels are sorted."""
@@ -255,7 +273,7 @@ def _together(kinds: Sequence[str]) -> str:
     if len(kinds) <= 1:
         return kinds[0] if kinds else "INTEGER"
     if TIMES.issuperset(kinds):
-        return "TIMESTAMP"
+        return "TIMESTAMP_NS" if "TIMESTAMP_NS" in kinds else "TIMESTAMP"
     if not all(map(_is_number, kinds)):
         return "VARCHAR"
     if any(kind not in WHOLE for kind in kinds) or (
@@ -301,11 +319,11 @@ def spooled(frames: Iterable[Any]) -> SpooledSource:
         For an iterator without frames, and where the disk is full.
     """
     duckdb, spool, files = duckdb_module(), _Spool(), []
-    known: dict[str, pd.Index] | None = None
+    known: orders.Kinds | None = None
     connection = duckdb.connect()
     for i, frame in enumerate(frames):
         table = to_pandas(frame, column_names(frame))
-        known = orders.shared(known, orders.of_frame(table))
+        known = orders.shared(known, orders.kinds_of(table))
         path = str(Path(spool.folder.name) / f"{i:06}.parquet")
         try:
             connection.register("frame", table)
@@ -319,4 +337,4 @@ def spooled(frames: Iterable[Any]) -> SpooledSource:
         files.append(path)
     if not files:
         raise DataError("The iterator gave no frames.")
-    return SpooledSource(tuple(files), spool, known or {})
+    return SpooledSource(tuple(files), spool, orders.categories_of(known))

@@ -97,7 +97,8 @@ class Passes:
             return _whole(dask_pass.sums(self.source, encoder, partition_sums, added))
         own = CellQuery.of(encoder, getattr(self.source, "schema", {}))
         pieces = self.source.pieces()
-        if own is not None and self.checkpoint is None and not self.progress:
+        is_one = getattr(self.source, "is_one", True)
+        if own is not None and self.checkpoint is None and not self.progress and is_one:
             pieces = [self.source.whole()]  # type: ignore[attr-defined]
         done = Checkpoint.of(self.checkpoint, encoder)
         found: list[Sums] = []
