@@ -14,6 +14,8 @@ ROUNDING = 5e-8
 """Of lengths of unit columns that are known by their products: the square root of what products lose."""
 SHARE = 1e-7
 """Coefficients of unit columns below this are 0 in what a column is of others."""
+NOTHING = 2e-15
+"""Eigenvalue of products of unit columns that is rounding: the square of ``ROUNDING``."""
 EXACTLY = 1e-13
 """Squares of what a sum of columns may differ from 1 by, in units of the weights."""
 
@@ -145,10 +147,11 @@ def _adding_up_to_one(gram: Array, sums: Array, total: float) -> slice | None:
 
 
 def gram_root(gram: Array) -> Array:
-    """A square matrix with this Gram matrix; columns of zeros are exactly that."""
+    """A square matrix with this Gram matrix; columns of zeros and directions of rounding are exactly 0."""
     size = np.sqrt(np.maximum(np.diag(gram), 0.0))
     unit = np.where(size > 0, size, 1.0)
     values, vectors = np.linalg.eigh(gram / unit[:, None] / unit)
-    root = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) * unit
+    values[values < NOTHING] = 0.0
+    root = (np.sqrt(values)[:, None] * vectors.T) * unit
     root[:, size == 0.0] = 0.0
     return np.asarray(root)

@@ -99,3 +99,14 @@ def test_covariances_that_z_doesnt_show_are_told_alike(tmp_path, formula, method
     for loglik, messages in told[1:]:
         assert loglik == pytest.approx(told[0][0], rel=1e-10)
         assert messages == told[0][1]
+
+
+@pytest.mark.filterwarnings("ignore::bimixed.BimixedWarning")
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (x + x2 | g)", "y ~ x + (x + x2 || g)", "y ~ f + (0 + f + x + x2 | g)"]
+)
+def test_covariates_of_a_bar_that_determine_each_other(tmp_path, formula):
+    data = rows(0).assign(x2=lambda own: 3.0 * own["x"] - 2.0)
+    expected = bm.ModelSpec(formula, data).fit()
+    for source in routes(data, tmp_path):
+        assert bm.ModelSpec(formula, source).fit().loglik == pytest.approx(expected.loglik, rel=1e-10)

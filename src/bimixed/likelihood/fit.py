@@ -76,12 +76,12 @@ def fit_likelihood(
     problem = make_problem(cp, reml, setup.unidentified)
     # Step 2: optimise
     if start is None:
-        theta0 = np.where(problem.free, problem.theta_of(moment_start(cp)), 0.0)
-    else:
-        theta0 = start if known else given_start(problem, setup.coordinates, start)
+        start = np.where(problem.free, problem.theta_of(moment_start(cp)), 0.0)
+    elif not known:
+        start = given_start(problem, setup.coordinates, start)
     report = minimize(
         problem,
-        problem.coordinates(theta0),
+        problem.coordinates(start),
         problem.diagonal[problem.free],
         method=optimizer,
         mirror=problem.mirror,

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -235,23 +235,17 @@ class ParquetSource:
         columns : sequence of str, optional
         n : int
         """
-        if columns is None:
-            return self._first_rows(n)
-        self.require_alike(columns)
+        take, enough = first_rows, n
+        if columns is not None:
+            self.require_alike(columns)
+            take, enough = partial(first_complete, columns=columns, schema=self.schema), min(n, ENOUGH)
         found: list[pd.DataFrame] = []
         for piece in self.pieces():
-            found.append(first_complete(piece, columns, self.schema, n - sum(map(len, found))))
-            if sum(map(len, found)) >= min(n, ENOUGH):
+            found.append(take(piece, n=n - sum(map(len, found))))
+            if sum(map(len, found)) >= enough:
                 break
-        return pd.concat([own for own in found if len(own)] or found[:1], ignore_index=True)
-
-    def _first_rows(self, n: int) -> pd.DataFrame:
-        found: list[pd.DataFrame] = []
-        for piece in self.pieces():
-            found.append(first_rows(piece, n - sum(map(len, found))))
-            if sum(map(len, found)) >= n:
-                break
-        return pd.concat(found, ignore_index=True).reindex(columns=self.columns)
+        rows = pd.concat([own for own in found if len(own)] or found[:1], ignore_index=True)
+        return rows.reindex(columns=self.columns) if columns is None else rows
 
     def orders(self, columns: Sequence[str]) -> dict[str, pd.Index]:
         """Categories as pandas wrote them, where pyarrow is installed; else labels are sorted."""

@@ -43,7 +43,7 @@ class Passes:
     progress: bool | None
 
     def __post_init__(self) -> None:
-        if self.checkpoint is not None and not isinstance(self.source, ParquetSource):
+        if self.checkpoint is not None and type(self.source) is not ParquetSource:
             raise DataError(
                 f"checkpoint= keeps the sums of each Parquet file, which shows whether it has changed; data "
                 f"that come as {self.source.description} don't. Leave it out, or give bm.scan_parquet(...)."
