@@ -4,7 +4,6 @@ The fixed part, the inside of every bar, the response and the offsets are materi
 so that they share evaluated factors and remember the same states (`scale`, `poly`, contrasts).
 """
 
-import ast
 import builtins
 import re
 import warnings
@@ -167,53 +166,23 @@ def columns_of_factor(factor: Any, columns: list[str]) -> list[str]:
     return [own for own in dict.fromkeys(names_in_python(name)) if own in columns]
 
 
-def categorical_columns(
-    part: Part, table: pd.DataFrame, context: Mapping[str, Any], columns: list[str]
-) -> list[tuple[tuple[str, ...], str]]:
-    """Columns that each factor with categories is made from, and its text, judged on some rows."""
-    found = []
-    for factor in dict.fromkeys(factor for term in part.parsed for factor in term.factors):
-        own = tuple(columns_of_factor(factor, columns))
-        if factor.eval_method is Factor.EvalMethod.LOOKUP and own:
-            categorical = table[own[0]].dtype.kind not in "iufmM"
-        elif own:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error", DataMismatchWarning)
-                    spec = materialize(
-                        _parsed(f"0 + {_plain_factor(factor.expr)}"), table, context
-                    ).model_spec
-            except BimixedError:
-                raise
-            except DataMismatchWarning as error:
-                raise _unnamed_levels(error, {"": part}) from error
-            except Exception as error:
-                raise _explain(error, {"": part}, table, context) from error
-            categorical = any(kind is Factor.Kind.CATEGORICAL for kind, _ in spec.encoder_state.values())
-        else:
-            categorical = False
-        if categorical:
-            found.append((own, str(factor.expr)))
-    return found
-
-
-def _plain_factor(text: str) -> str:
-    """``C(x)`` of ``C(x, Treatment('z'))``, whose base need not be among some rows."""
-    return text if "`" in text or (label := label_of(text)) == text else f"C({label})"
-
-
-def label_of(text: str) -> str:
-    """What gives a factor's labels: what stands first in ``C(…)``; the text itself without it."""
-    quoted = re.match(r"C\(\s*`([^`]+)`\s*[,)]", text)
-    if quoted:
-        return quoted[1]
+def is_categorical(
+    part: Part, factor: Any, text: str, table: pd.DataFrame, context: Mapping[str, Any]
+) -> bool:
+    """Whether a factor of a part, written so and judged on some rows, has levels."""
+    if factor.eval_method is Factor.EvalMethod.LOOKUP:
+        return str(factor.expr) in table and table[factor.expr].dtype.kind not in "iufmM"
     try:
-        call = ast.parse(text, mode="eval").body
-    except SyntaxError:
-        return text
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "C" and call.args:
-        return ast.unparse(call.args[0])
-    return text
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataMismatchWarning)
+            spec = materialize(_parsed(f"0 + {text}"), table, context).model_spec
+    except BimixedError:
+        raise
+    except DataMismatchWarning as error:
+        raise _unnamed_levels(error, {"": part}) from error
+    except Exception as error:
+        raise _explain(error, {"": part}, table, context) from error
+    return any(kind is Factor.Kind.CATEGORICAL for kind, _ in spec.encoder_state.values())
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,7 @@ def fit_likelihood(
         print()  # ends the line of evaluations
     report = without_traces(problem, at_most_regular(problem, report, setup.undetermined))
     # Step 3: everything at the optimum
-    theta = problem.theta(report.x)
-    here = report.point
+    theta, here = problem.theta(report.x), report.point
     if isinstance(here, At | Failed) and fits_exactly(problem, here):
         raise FitError(
             "The fixed and random effects together fit the response exactly, or all but: what is left as "

@@ -1,5 +1,7 @@
 """Categories of factors, collected before the model's columns are known."""
 
+import ast
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +38,8 @@ class Categories:
         """Of the factors in the parts of a formula, judged on a few rows."""
         found: dict[tuple[str, ...], dict[str, None]] = {}
         for part in parts.values():
-            for own, text in matrices.categorical_columns(part, head, context, list(columns)):
-                found.setdefault(own, {})[matrices.label_of(text)] = None
+            for own, text in _categorical_columns(part, head, context, list(columns)):
+                found.setdefault(own, {})[_label_of(text)] = None
         labels = {own: () if {*own} & {*texts} else tuple(texts) for own, texts in found.items()}
         return Categories(labels, context)
 
@@ -64,6 +66,38 @@ class Categories:
             if len(found) > most:
                 break
         return found[list(own)]
+
+
+def _categorical_columns(
+    part: matrices.Part, table: pd.DataFrame, context: Mapping[str, Any], columns: list[str]
+) -> list[tuple[tuple[str, ...], str]]:
+    """Columns that each factor with categories is made from, and its text, judged on some rows."""
+    found = []
+    for factor in dict.fromkeys(factor for term in part.parsed for factor in term.factors):
+        own = tuple(matrices.columns_of_factor(factor, columns))
+        text = str(factor.expr)
+        if own and matrices.is_categorical(part, factor, _plain_factor(text), table, context):
+            found.append((own, text))
+    return found
+
+
+def _plain_factor(text: str) -> str:
+    """``C(x)`` of ``C(x, Treatment('z'))``, whose base need not be among some rows."""
+    return text if "`" in text or (label := _label_of(text)) == text else f"C({label})"
+
+
+def _label_of(text: str) -> str:
+    """What gives a factor's labels: what stands first in ``C(…)``; the text itself without it."""
+    quoted = re.match(r"C\(\s*`([^`]+)`\s*[,)]", text)
+    if quoted:
+        return quoted[1]
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return text
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "C" and call.args:
+        return ast.unparse(call.args[0])
+    return text
 
 
 def with_categories(
